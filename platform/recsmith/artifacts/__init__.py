@@ -1,0 +1,1 @@
+"""Saves, loads, verifies and exports what a study found."""

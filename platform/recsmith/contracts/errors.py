@@ -1,0 +1,62 @@
+"""Every error that a user can mend, as one tree; the command line exits with 2 for each of them.
+
+RecsmithError
+├── DataError        a log, a table or a column that cannot be used
+├── PlanError        a plan with a wrong or missing value
+├── SpaceError       a search space that names what does not exist, or leaves nothing to search
+├── PluginError      a plugin that is missing, broken, of another API version, or offered twice
+├── StudyError       a study folder that cannot be run, resumed or read
+├── ArtifactError    an artifact that is incomplete, changed, or of a newer schema
+└── NotFiniteError   a loss or a score that is NaN or infinite (a trial ends pruned with this reason)
+
+A message says what, where and what to do, in one sentence or two:
+`mine.yaml: popularity: no parameter 'half_lief'. Did you mean 'half_life'? Known: count, half_life.`
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class RecsmithError(Exception):
+    """Root of everything that the person at the keyboard can mend."""
+
+
+class DataError(RecsmithError):
+    """A log, a table or a column cannot be used as it is."""
+
+
+class PlanError(RecsmithError):
+    """A plan has a wrong, missing or unknown value."""
+
+
+class SpaceError(RecsmithError):
+    """A search space names what does not exist, or leaves nothing to search."""
+
+
+class PluginError(RecsmithError):
+    """A plugin is missing, broken, of another API version, or offered twice."""
+
+
+class StudyError(RecsmithError):
+    """A study folder cannot be run, resumed or read."""
+
+
+class ArtifactError(RecsmithError):
+    """An artifact is incomplete, changed, or newer than this version can read."""
+
+
+class NotFiniteError(RecsmithError):
+    """A loss or a score became NaN or infinite."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` is no known `what`, with the nearest known name and the list of all."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"no {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,110 @@
+"""Plans: the frozen descriptions from which a study and each of its trials run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsmith.contracts.config import Choice
+from recsmith.contracts.data import Role
+
+Scenario = Literal["next_item", "rating", "cold_user", "cold_item", "both_cold", "cross_domain", "streaming"]
+OPEN_SCENARIOS: tuple[Scenario, ...] = ("next_item", "rating", "cold_user", "cold_item")
+
+
+class Part(BaseModel):
+    """A closed, frozen piece of a plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Columns(Part):
+    """Which column is what; a name left out is guessed from the common spellings."""
+
+    user: str | None = None
+    item: str | None = None
+    timestamp: str | None = None  # "none" (any case) ignores a timestamp column that is there
+    value: str | None = None  # a rating or a count; "none" ignores it
+    event: str | None = None  # event type
+    event_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    items: dict[str, Role] = Field(default_factory=dict)  # roles of item columns
+    users: dict[str, Role] = Field(default_factory=dict)  # roles of user columns
+    context: dict[str, Role] = Field(default_factory=dict)  # roles of context columns on interactions
+
+
+class Filter(Part):
+    """Which interactions are used at all; repeated until nothing more is left out."""
+
+    min_user_interactions: Annotated[int, Field(ge=1)] = 1
+    min_item_interactions: Annotated[int, Field(ge=1)] = 1
+    min_value: float | None = None  # drop interactions of a lower value
+
+
+class DataPlan(Part):
+    """Where the log is and how it is read."""
+
+    source: str  # a file or a folder; "<dataframe>" for a table handed over from Python
+    reader: str | None = None  # by name; found from the source otherwise
+    columns: Columns = Columns()
+    filter: Filter = Filter()
+    order: Literal["time", "rows", "none"] | None = None  # None: time where there are timestamps
+
+
+class Budget(Part):
+    """When the search ends: whichever comes first. Neither given: 30 trials."""
+
+    trials: Annotated[int, Field(ge=1)] | None = None  # complete + pruned + failed by their own fault
+    time: Annotated[float, Field(gt=0)] | None = None  # seconds of running time in all, refit included
+
+
+class Engine(Part):
+    """Who runs the trials, and with how much of the machine."""
+
+    name: Literal["ray", "inline"] = "ray"
+    address: str | None = None  # None: a local Ray; "auto" or a Ray address: that cluster
+    cpus_per_trial: Annotated[float, Field(gt=0)] = 1.0
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0  # fractions allowed
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None  # None: as many as fit
+    trial_timeout: Annotated[float, Field(gt=0)] = 1800.0  # seconds without a report before a trial is ended
+
+
+class Plan(Part):
+    """Everything that a study does. Only the data is required."""
+
+    name: str = "study"
+    data: DataPlan
+    scenario: Scenario = "next_item"
+    split: Choice | None = None  # None: the scenario's usual one
+    objective: str | None = None  # None: "ndcg@10" to rank, "mae" for ratings
+    metrics: tuple[str, ...] = ()  # more figures to report; none: the usual ones
+    mask_seen: bool = True  # false for repeat consumption
+    space: str | dict[str, Any] = "default"  # a name in search_spaces/, a file, or the YAML's content
+    overrides: dict[str, Any] = Field(default_factory=dict)  # what `--set` gave for the space
+    budget: Budget = Budget()
+    engine: Engine = Engine()
+    storage: str | None = None  # None: SQLite in the study folder; "env:NAME": a URL in that variable
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    plugins: tuple[str, ...] | None = None  # only these entry points; None: all that are installed
+    without: tuple[str, ...] = ()  # never these
+
+
+class TrialPlan(Part):
+    """One trial as plain data: it is the same in this process and in a worker."""
+
+    number: int  # in the study
+    root: int  # the number under which the trial was first asked for; its folder and seed follow from it
+    folder: str  # absolute; holds history.jsonl, checkpoint/ and result.json
+    configuration: Choice  # the model and all its parameters
+    seed: int
+    scenario: Scenario
+    objective: str  # with its cut-off
+    metrics: tuple[str, ...]  # the objective among them
+    mask_seen: bool = True
+    device: str = "cpu"
+    cache: str | None = None  # absolute folder of the feature cache
+    plugins: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+    deadline: float | None = None  # time.time() after which no further epoch starts
+    epochs: int | None = None  # a refit: exactly so many, judged by nobody
+    factors: tuple[tuple[float, ...], ...] | None = None  # a refit: recorded learning-rate factors, epoch by epoch

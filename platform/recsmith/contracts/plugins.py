@@ -1,0 +1,376 @@
+"""What a plugin promises: one small protocol and one spec for each kind.
+
+A spec is a description: its name, its settings, what it needs and offers, and a factory. `build(config, context)`
+gives the object that does the work; `context.part(kind, choice)` builds another plugin that the settings name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from recsmith.contracts.config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    import torch
+    from torch import Tensor
+
+    from recsmith.contracts.config import Choice
+    from recsmith.contracts.data import (
+        Column,
+        DoubleArray,
+        FeatureMatrix,
+        FloatArray,
+        IntArray,
+        Interactions,
+        LogColumns,
+        LongArray,
+        RankedLists,
+        RatedPairs,
+        Requests,
+        Role,
+        State,
+    )
+    from recsmith.contracts.training import Batch
+
+API_VERSION = 1
+
+Kind = Literal[
+    "readers",
+    "splitters",
+    "encoders",
+    "fusers",
+    "models",
+    "blocks",
+    "samplers",
+    "task_samplers",
+    "losses",
+    "schedules",
+    "meta_learners",
+    "metrics",
+    "combiners",
+    "exporters",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class BuildContext:
+    """What a factory may know besides its own settings."""
+
+    users: int  # U
+    items: int  # I
+    item_counts: LongArray  # [I] interactions per item in the training rows
+    seed: int
+    device: str  # a torch device, "cpu" or "cuda:0"
+    part: Callable[[Kind, Choice], Any]
+    item_features: FeatureMatrix | None = None  # [I, F], encoded and fused, where the settings ask for content
+    user_features: FeatureMatrix | None = None  # [U, F]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every spec says.
+
+    `needs`: what must hold in the log or in the host. Of a log: "timestamps", "order" (timestamps, or `order: rows`),
+    "values" (ratings), "item_features", "user_features", "small_catalogue" (at most 50,000 items).
+    `offers`: what others may ask for. Models: "ranking", "ratings", "new_users", "new_items".
+    Losses: "ranking", "ratings", "negatives". Meta-learners: "closed_form".
+    """
+
+    name: str
+    api_version: int
+    config: type[Config] = Config
+    needs: frozenset[str] = frozenset()
+    offers: frozenset[str] = frozenset()
+    source: str = ""  # paper or page of the method
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+class Model(Protocol):
+    """Scores the catalogue for a batch of requests."""
+
+    def scores(self, requests: Requests) -> FloatArray:
+        """Scores of all items, [B, I] float32, finite; higher is better. In the scenario rating: predicted ratings.
+
+        Must serve a request with an empty history, and one whose user number is ABSENT where the spec offers
+        "new_users".
+        """
+        ...
+
+    def state(self) -> State:
+        """Everything `load` needs to give bit-equal scores."""
+        ...
+
+    def load(self, state: State) -> None:
+        """Become the model whose state this is; the model was built with the same settings and sizes."""
+        ...
+
+
+class ClosedFormModel(Model, Protocol):
+    """A model that is fitted in one go."""
+
+    def fit(self, interactions: Interactions) -> None:
+        """Learn from the training rows."""
+        ...
+
+
+class GradientModel(Model, Protocol):
+    """A model that is learnt by gradient steps; its settings hold a `training: Training`."""
+
+    module: torch.nn.Module
+
+    def queries(self, batch: Batch) -> Tensor:
+        """One vector for each of the batch's positives, [P, D]."""
+        ...
+
+    def logits(self, queries: Tensor, items: Tensor | None) -> Tensor:
+        """Logits of `items` for `queries` [P, D]: items [n] -> [P, n]; items [P, n] -> [P, n]; None -> [P, I]."""
+        ...
+
+
+class Adaptable(Protocol):
+    """A model with a head that a meta-learner can adapt to a user that training has not seen.
+
+    The platform adapts the head from the request's history, then asks for `head_scores`.
+    """
+
+    def head(self) -> Mapping[str, Tensor]:
+        """The parameters that a new user starts from."""
+        ...
+
+    def head_score(self, params: Mapping[str, Tensor], items: Tensor) -> Tensor:
+        """Scores [S] of `items` [S] under one user's parameters: pure and differentiable, used under `vmap`."""
+        ...
+
+    def head_scores(self, params: Mapping[str, Tensor]) -> Tensor:
+        """Scores [B, I] under B users' parameters (each with a leading B)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """A recommender.
+
+    A gradient model that serves new users only through an adapted head has a settings field
+    `meta_learner: Annotated[Choice, OneOf("meta_learners", ...)]` and is `Adaptable`.
+    """
+
+    build: Callable[[Any, BuildContext], Model]
+    training: Literal["closed_form", "gradient"]
+    examples: Literal["sequences", "pairs", "user_rows", "feature_rows"] | None = None
+    cost: Literal["seconds", "minutes", "hours"] = "seconds"  # of one trial on a small log: cheapest go first
+
+
+# --- content ----------------------------------------------------------------------------------------------------------
+
+
+class Encoder(Protocol):
+    """Turns one column into features; fitted on the rows that training may see."""
+
+    def fit(self, column: Column) -> None:
+        """Learn vocabularies, scales and the like."""
+        ...
+
+    def features(self, column: Column) -> FeatureMatrix:
+        """One row per value, float32; a missing value gives a row of zeros."""
+        ...
+
+    def state(self) -> State:
+        """Everything `load` needs."""
+        ...
+
+    def load(self, state: State) -> None:
+        """Become the encoder whose state this is."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec(Spec):
+    """An encoder and the column roles that it reads; it is the default for `default_for`."""
+
+    build: Callable[[Any, BuildContext], Encoder]
+    roles: frozenset[Role]
+    default_for: frozenset[Role] = frozenset()
+
+
+class Fuser(Protocol):
+    """Joins the features of several columns into one matrix."""
+
+    def fuse(self, features: Mapping[str, FeatureMatrix]) -> FeatureMatrix:
+        """One matrix [R, F] from several [R, F_c]."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuserSpec(Spec):
+    """A fuser."""
+
+    build: Callable[[Any, BuildContext], Fuser]
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartSpec(Spec):
+    """A sampler, task sampler, loss, schedule or block: a part of a model or of its training."""
+
+    build: Callable[[Any, BuildContext], Any]
+
+
+class MetaLearner(Protocol):
+    """Adapts a head to one user from few interactions."""
+
+    def adapt(
+        self,
+        score: Callable[[Mapping[str, Tensor], Tensor], Tensor],
+        params: Mapping[str, Tensor],
+        support: Support,
+    ) -> Mapping[str, Tensor]:
+        """The parameters for one user: a pure function; the engine runs it over many users by `vmap`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """One user's few known interactions, padded to S."""
+
+    items: Tensor  # [S] int64; a padded place holds 0
+    values: Tensor  # [S] float32: the rating, or 1 for an implicit positive
+    mask: Tensor  # [S] float32: 1 for an interaction, 0 for padding
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaLearnerSpec(Spec):
+    """A meta-learner."""
+
+    build: Callable[[Any, BuildContext], MetaLearner]
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+class RankingMetric(Protocol):
+    """Judges one ranked list at a time."""
+
+    def __call__(self, lists: RankedLists) -> DoubleArray:
+        """The value of every list, [B]; the figure of a set of users is their mean."""
+        ...
+
+
+class CatalogueMetric(Protocol):
+    """Judges all lists together (coverage, Gini)."""
+
+    def __call__(self, lists: RankedLists) -> float:
+        """The value of the whole set of lists."""
+        ...
+
+
+class RatingMetric(Protocol):
+    """Judges predicted ratings."""
+
+    def __call__(self, pairs: RatedPairs) -> tuple[DoubleArray, DoubleArray]:
+        """Per request a sum of errors [B] and a count [B]; `finish` of the spec turns their ratio into the figure."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(Spec):
+    """A metric; it owns its direction. `name` is without the cut-off: "ndcg" is asked for as "ndcg@10".
+
+    `formula` is the line of the documentation. Ranking metrics see lists cut to K. `finish` maps the mean of a rating
+    metric to its figure (the square root, for RMSE).
+    """
+
+    build: Callable[[Any, BuildContext], Any]
+    judges: Literal["ranking", "catalogue", "ratings"]
+    direction: Literal["maximize", "minimize"]
+    formula: str
+    finish: Callable[[float], float] = float
+
+
+# --- tables and lists -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class RawTables:
+    """What a reader found, as it stands in the source: names and values untouched.
+
+    `base` is the folder against which media paths are resolved. `origin` names the file of each table for messages.
+    """
+
+    interactions: pd.DataFrame
+    items: pd.DataFrame | None = None
+    users: pd.DataFrame | None = None
+    base: Path | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """Reads one kind of source."""
+
+    def read(self, source: Any) -> RawTables:  # noqa: ANN401 - a path, or a table from Python
+        """Read the tables of `source`; raise DataError with file and place when they are not readable."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderSpec(Spec):
+    """A reader; `matches(source)` says cheaply whether it is the one for a source. Exactly one should."""
+
+    build: Callable[[Any, BuildContext], Reader]
+    matches: Callable[[Any], bool]
+
+
+class Splitter(Protocol):
+    """Assigns every interaction to training, validation or test."""
+
+    def split(self, log: LogColumns, seed: int) -> npt.NDArray[np.int8]:
+        """TRAIN, VALID, TEST, VALID_SUPPORT, TEST_SUPPORT or UNUSED for each interaction, [N] int8."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitterSpec(Spec):
+    """A splitter and the scenarios that it makes."""
+
+    build: Callable[[Any, BuildContext], Splitter]
+    scenarios: frozenset[str]
+
+
+class Combiner(Protocol):
+    """Joins several ranked lists of one request into one."""
+
+    def combine(self, items: list[IntArray], scores: list[FloatArray], k: int) -> tuple[IntArray, FloatArray]:
+        """Lists [B, K_m] of M members, best first, padded with ABSENT -> one list [B, k] with its scores."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinerSpec(Spec):
+    """A combiner."""
+
+    build: Callable[[Any, BuildContext], Combiner]
+
+
+class Exporter(Protocol):
+    """Writes a verified artifact in another shape."""
+
+    def export(self, artifact: Path, destination: Path) -> Path:
+        """Write `artifact` to `destination` whole or not at all; return what was written."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExporterSpec(Spec):
+    """An exporter."""
+
+    build: Callable[[Any, BuildContext], Exporter]

@@ -1,0 +1,112 @@
+"""Gradient training: the settings that every gradient model shares, and what trainer, loss and model exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.domains import Categorical, Float, Int, OneOf
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from recsmith.contracts.data import LongArray
+
+
+class Training(Config):
+    """How a gradient model is learnt. A model holds it as its field `training` and may narrow the domains."""
+
+    optimizer: Annotated[str, Categorical(("adamw", "adam", "adagrad"))] = "adamw"
+    learning_rate: Annotated[float, Float(1e-4, 1e-1, log=True)] = 1e-3
+    batch_size: Annotated[int, Int(16, 8192, log=True)] = 256  # examples of the model's own kind
+    schedule: Annotated[Choice, OneOf("schedules")] = Choice(name="constant")
+    loss: Annotated[Choice, OneOf("losses", needs=frozenset({"ranking"}))] = Choice(name="sampled_softmax")
+    l1: Annotated[float, Float(1e-9, 1e-3, log=True)] = 1e-9  # on all parameters, added to the loss
+    weight_decay: Annotated[float, Float(1e-8, 1e-1, log=True)] = 1e-8  # decoupled in adamw, L2 in the others
+    gradient_clip: Annotated[float, Float(0.1, 10.0, log=True)] = 5.0  # largest gradient norm
+    patience: Annotated[int, Int(2, 10)] = 5  # epochs without a better validation score before the trial ends
+    epochs: int = 60  # at most
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One batch of training examples on the model's device. Which fields are filled is the spec's `examples`.
+
+    sequences: `user`, `inputs`, `targets`; position t of `inputs` predicts position t of `targets`.
+    pairs: `user`, `positives`.    user_rows: `user`, `rows`.
+    `positives` are the P items to be predicted, in the order in which the model's `queries` come.
+    """
+
+    user: Tensor  # [B] int64
+    positives: Tensor  # [P] int64
+    inputs: Tensor | None = None  # [B, T] int64, 0 pads (left), item i is i + 1
+    targets: Tensor | None = None  # [B, T] int64, -1 where there is nothing to predict
+    rows: Tensor | None = None  # [B, I] float32
+    position_user: Tensor | None = None  # [P] int64: whose example each positive is
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """Negatives that a sampler drew, and how likely it was to draw them.
+
+    `items` is [n] when the same negatives serve every positive, else [P, n]. The logs of the expected counts correct a
+    sampled softmax (logQ correction, Bengio and Senecal 2008).
+    """
+
+    items: Tensor  # [n] or [P, n] int64
+    log_expected: Tensor  # as items: log of the expected number of draws of that item
+    positive_log_expected: Tensor  # [P]: the same for the positives
+
+
+class Sampler(Protocol):
+    """Draws negatives for positives."""
+
+    def draw(self, positives: Tensor, count: int, *, shared: bool, generator: torch.Generator) -> Draw:
+        """Draw `count` negatives, once for all positives when `shared`, else for each of them."""
+        ...
+
+
+class Loss(Protocol):
+    """Judges the logits of positives against the logits of other items. Lower is better.
+
+    `negatives` is how many to draw per positive (or in all, when `shared`), 0 when `others` must be the logits of the
+    whole catalogue. Before the call the trainer has set accidental hits among `others` to -inf.
+    """
+
+    negatives: int
+    shared: bool
+    sampler: Sampler | None
+
+    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:
+        """Loss of each positive, [P], from `positive` [P] and `others` [P, n] (or [P, I])."""
+        ...
+
+
+class Schedule(Protocol):
+    """A learning-rate schedule: a factor on the base rate."""
+
+    def factor(self, progress: float) -> float:
+        """The factor at `progress`, the share of the planned steps that are done, from 0 to 1."""
+        ...
+
+    def observe(self, score: float) -> None:
+        """Hear the validation score after an epoch, higher is better (reduce-on-plateau needs it)."""
+        ...
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint must keep."""
+        ...
+
+    def load(self, state: dict[str, float]) -> None:
+        """Continue from a kept state."""
+        ...
+
+
+class TaskSampler(Protocol):
+    """Draws the users whose few-shot tasks make the next block of a meta-learner."""
+
+    def draw(self, history_lengths: LongArray, count: int, *, seed: int) -> LongArray:
+        """Numbers of `count` users, [count], given every user's history length [U]."""
+        ...

@@ -1,0 +1,1 @@
+"""Reads, checks, numbers, splits and encodes a log."""

@@ -1,0 +1,1 @@
+"""Judges ranked lists and ratings, with intervals and paired tests."""

@@ -1,0 +1,1 @@
+"""A space becomes trials: suggestions, the searcher, the executors, pruning."""

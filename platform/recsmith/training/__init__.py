@@ -1,0 +1,1 @@
+"""Learns a gradient model: batches, the loop, the meta-learning engine."""

@@ -1,0 +1,1 @@
+"""Names in files become objects: plugins, the registry, search spaces, plans."""
