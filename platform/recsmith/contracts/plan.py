@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsmith.contracts.config import Choice
 from recsmith.contracts.data import Role
 
 Scenario = Literal["next_item", "rating", "cold_user", "cold_item", "both_cold", "cross_domain", "streaming"]
 OPEN_SCENARIOS: tuple[Scenario, ...] = ("next_item", "rating", "cold_user", "cold_item")
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(value: object) -> object:
+    """Seconds from `90`, `90s`, `10m`, `1.5h` or `2d`; anything else is left for the validation to refuse.
+
+    Raises:
+        ValueError: a text that is no duration.
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
+    if match is None:
+        msg = f"{value!r} is no duration: write for example 90s, 10m or 1.5h"
+        raise ValueError(msg)
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+Seconds = Annotated[float, Field(gt=0), BeforeValidator(duration)]
 
 
 class Part(BaseModel):
@@ -55,7 +77,7 @@ class Budget(Part):
     """When the search ends: whichever comes first. Neither given: 30 trials."""
 
     trials: Annotated[int, Field(ge=1)] | None = None  # complete + pruned + failed by their own fault
-    time: Annotated[float, Field(gt=0)] | None = None  # seconds of running time in all, refit included
+    time: Seconds | None = None  # of running time in all, refit included
 
 
 class Engine(Part):
@@ -66,7 +88,7 @@ class Engine(Part):
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1.0
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0  # fractions allowed
     max_concurrent: Annotated[int, Field(ge=1)] | None = None  # None: as many as fit
-    trial_timeout: Annotated[float, Field(gt=0)] = 1800.0  # seconds without a report before a trial is ended
+    trial_timeout: Seconds = 1800.0  # without a report before a trial is ended
 
 
 class Plan(Part):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.errors import PluginError, unknown
 from recsmith.contracts.plugins import API_VERSION, BuildContext, Kind, Spec
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
+    from recsmith.contracts.config import Choice, Config
     from recsmith.contracts.data import FeatureMatrix, LongArray
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,7 +30,7 @@ class Registry:
     specs: Mapping[Kind, Mapping[str, Spec]]
     origins: Mapping[tuple[Kind, str], str]
 
-    def spec(self, kind: Kind, name: str) -> Any:  # noqa: ANN401 - each kind has its own type of spec
+    def spec(self, kind: Kind, name: str) -> Any:
         """The spec of that name.
 
         Raises:
@@ -56,7 +56,7 @@ class Registry:
             known = ", ".join(sorted(spec.config.model_fields)) or "none"
             raise PluginError(f"{choice.name}: {place or 'settings'}: {first['msg']}. Known: {known}.") from error
 
-    def build(self, kind: Kind, choice: Choice, context: BuildContext) -> Any:  # noqa: ANN401
+    def build(self, kind: Kind, choice: Choice, context: BuildContext) -> Any:
         """The working object that a choice describes."""
         return self.spec(kind, choice.name).build(self.config(kind, choice), context)
 
@@ -72,7 +72,7 @@ class Registry:
         """A context whose `part` builds through this registry."""
         counts = np.zeros(0, np.int64) if item_counts is None else item_counts
 
-        def part(kind: Kind, choice: Choice) -> Any:  # noqa: ANN401
+        def part(kind: Kind, choice: Choice) -> Any:
             return self.build(kind, choice, context)
 
         context = BuildContext(users, len(counts), counts, seed, device, part, item_features)

@@ -1,0 +1,164 @@
+"""Search spaces: grown from the code, changed by YAML and `--set`, cut to what the log can use.
+
+A space file maps paths to what may be drawn there:
+
+    model: [sasrec, ease]                       # a list narrows a choice, or gives the values of a parameter
+    model.sasrec.training.epochs: 20            # a value pins
+    model.sasrec.dim: {low: 32, high: 128, log: true}        # a range narrows, widens or opens
+    model.*.training.patience: 3                # `*` stands for every name at that place
+
+Keys may be nested instead of dotted. Precedence: code < file < `--set`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import recsmith
+from recsmith.contracts.errors import SpaceError, unknown
+from recsmith.contracts.space import NONE, AnyNode, Group, LeftOut, OptionNode, SearchSpace
+from recsmith.wiring.documents import Document, read_document
+from recsmith.wiring.growth import Tree, grow
+from recsmith.wiring.narrowing import apply_document, usual
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recsmith.contracts.data import Role
+    from recsmith.contracts.plan import Scenario
+    from recsmith.wiring.registry import Registry
+
+SCENARIO_NEEDS: dict[Scenario, frozenset[str]] = {
+    "next_item": frozenset({"ranking"}),
+    "rating": frozenset({"ratings"}),
+    "cold_user": frozenset({"ranking", "new_users"}),
+    "cold_item": frozenset({"ranking", "new_items"}),
+}
+
+_REASONS = {
+    "timestamps": "the log has no timestamps",
+    "order": "the log has no order (no timestamps, and the plan does not say `order: rows`)",
+    "values": "the log has no ratings",
+    "item_features": "the log has no item columns that an encoder reads",
+    "user_features": "the log has no user columns that an encoder reads",
+    "small_catalogue": "the catalogue is larger than 50,000 items",
+    "ranking": "it does not rank",
+    "ratings": "it does not predict ratings",
+    "new_users": "it cannot serve users that training has not seen",
+    "new_items": "it cannot score items that training has not seen",
+}
+
+
+def spaces_folder() -> Path:
+    """The folder of the space files: inside the installed package, or beside the sources."""
+    package = Path(recsmith.__file__).parent
+    inside = package / "search_spaces"
+    return inside if inside.is_dir() else package.parents[1] / "search_spaces"
+
+
+def space_document(space: str | Mapping[str, Any]) -> Document:
+    """The space that a plan asks for: a name in `search_spaces/`, a file, or the content itself.
+
+    Raises:
+        SpaceError: there is no such name or file.
+    """
+    if not isinstance(space, str):
+        return Document("space", dict(space))
+    if "/" in space or space.endswith((".yaml", ".yml")):
+        return read_document(Path(space), SpaceError)
+    named = {path.stem: path for path in spaces_folder().glob("*.yaml")}
+    if space not in named:
+        raise SpaceError(unknown("search space", space, named))
+    document = read_document(named[space], SpaceError)
+    return Document(named[space].name, document.content, document.lines)
+
+
+def resolve_space(
+    registry: Registry,
+    document: Document,
+    overrides: Mapping[str, Any],
+    *,
+    scenario: Scenario,
+    capabilities: frozenset[str],
+    columns: Mapping[str, Mapping[str, Role]],
+) -> SearchSpace:
+    """The space of one study: every point of it is a valid configuration for this log.
+
+    Args:
+        registry: the plugins in play.
+        document: the space file.
+        overrides: paths and values from `--set`, applied last.
+        scenario: what is being predicted.
+        capabilities: what the log offers (contracts.plugins.Spec).
+        columns: role of every column, by table ("items", "users").
+
+    Raises:
+        SpaceError: an unknown name, a wrong value, or nothing left to search.
+    """
+    tree = grow(registry, columns)
+    root: AnyNode = tree.root
+    for source in (document, Document("--set", dict(overrides))):
+        root = apply_document(root, source, tree)
+    cut = _Cut(registry, tree, capabilities)
+    return SearchSpace(name=document.name, root=cut.models(root, scenario), left_out=tuple(cut.left_out))
+
+
+class _Cut:
+    """Cuts what the log, the scenario or the host cannot use, and remembers why."""
+
+    def __init__(self, registry: Registry, tree: Tree, capabilities: frozenset[str]) -> None:
+        self.registry = registry
+        self.tree = tree
+        self.capabilities = capabilities
+        self.left_out: list[LeftOut] = []
+
+    def models(self, root: AnyNode, scenario: Scenario) -> OptionNode:
+        """The root with the models that can do what the scenario asks."""
+        if not isinstance(root, OptionNode):
+            raise TypeError(root)
+        able = {}
+        for name, group in root.options.items():
+            missing = SCENARIO_NEEDS[scenario] - self.registry.spec("models", name).offers
+            if missing:
+                self.leave_out(group.path, missing)
+            else:
+                able[name] = group
+        kept = self.option(root.model_copy(update={"options": able}))
+        if kept is None:
+            reasons = "; ".join(f"{out.path.removeprefix('model.')}: {out.reason}" for out in self.left_out)
+            raise SpaceError(f"no model is left for this log in the scenario {scenario} ({reasons}).")
+        return kept
+
+    def option(self, node: OptionNode) -> OptionNode | None:
+        """The choice with the options that can work here; None if there are none."""
+        kept: dict[str, Group] = {}
+        for name, group in node.options.items():
+            spec = self.registry.spec(self.tree.kinds[node.path], name) if name != NONE else None
+            missing = spec.needs - self.capabilities if spec else frozenset()
+            if missing:
+                self.leave_out(group.path, missing)
+                continue
+            alive = self.group(group)
+            if alive is not None:
+                kept[name] = alive
+        return node.model_copy(update={"options": kept, "default": usual(node.default, kept)}) if kept else None
+
+    def group(self, group: Group) -> Group | None:
+        """The settings with every choice cut; None if one of the choices has nothing left."""
+        fields: dict[str, AnyNode] = {}
+        for name, node in group.fields.items():
+            alive: AnyNode | None = node
+            if isinstance(node, OptionNode):
+                alive = self.option(node)
+            elif isinstance(node, Group):
+                alive = self.group(node)
+            if alive is None:
+                self.left_out.append(LeftOut(path=group.path, reason=f"no option is left for {name}"))
+                return None
+            fields[name] = alive
+        return group.model_copy(update={"fields": fields})
+
+    def leave_out(self, path: str, missing: frozenset[str]) -> None:
+        reason = " and ".join(_REASONS.get(need, f"nothing here offers {need!r}") for need in sorted(missing))
+        self.left_out.append(LeftOut(path=path, reason=reason))
