@@ -1,0 +1,119 @@
+"""Implicit ALS (iALS): matrix factorisation of implicit feedback by alternating least squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy import sparse
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from recsmith.contracts.config import Config
+from recsmith.contracts.data import ABSENT, DoubleArray, FloatArray, Histories, Interactions, Requests, State
+from recsmith.contracts.domains import Categorical, Float, Int
+from recsmith.contracts.hooks import hookimpl
+from recsmith.contracts.plugins import BuildContext, ModelSpec
+
+SOLVED_AT_ONCE = 256  # users in one batch of fold-in systems, each factors x factors
+
+
+class IALSConfig(Config):
+    """Settings; the confidence of an interaction is 1 + alpha x weight."""
+
+    factors: Annotated[int, Int(8, 256, log=True)] = 64
+    regularization: Annotated[float, Float(1e-3, 1e3, log=True)] = 1.0
+    alpha: Annotated[float, Float(0.1, 100.0, log=True)] = 1.0
+    iterations: Annotated[int, Int(5, 30)] = 15
+    weighted: Annotated[bool, Categorical((False, True))] = False  # repeats and the weights of events count
+
+
+def _no_factors() -> FloatArray:
+    return np.zeros((0, 0), np.float32)
+
+
+@dataclass
+class IALS:
+    """Scores are user factors x item factors.
+
+    Known users with their training history have stored factors. All others are folded in: the least-squares problem
+    that gave the stored ones is solved for their history, so a new user is served like a known one.
+    """
+
+    config: IALSConfig
+    seed: int
+    users: FloatArray = field(default_factory=_no_factors)  # [U, D]
+    items: FloatArray = field(default_factory=_no_factors)  # [I, D]
+
+    def fit(self, interactions: Interactions) -> None:
+        """Alternate between users and items, then solve once more for the users, exactly."""
+        confidence = sparse.csr_matrix(self._confidence(interactions.histories, interactions.items))
+        with threadpool_limits(1, "blas"):  # implicit has threads of its own, which BLAS threads would starve
+            als = AlternatingLeastSquares(
+                factors=self.config.factors,
+                regularization=self.config.regularization,
+                iterations=self.config.iterations,
+                random_state=self.seed,
+            )
+            als.fit(confidence, show_progress=False)
+            self.users = als.recalculate_user(np.arange(interactions.users), confidence)
+        self.items = als.item_factors
+
+    def _confidence(self, histories: Histories, items: int) -> sparse.csr_array:
+        taken = histories.matrix(items, weighted=self.config.weighted)
+        taken.data = (1.0 + self.config.alpha * taken.data).astype(np.float32)
+        return taken
+
+    def scores(self, requests: Requests) -> FloatArray:
+        """Products of user and item factors, [B, I]."""
+        stored = (requests.user_num != ABSENT) & requests.histories_are_training
+        factors = np.empty((len(requests), self.items.shape[1]), np.float32)
+        factors[stored] = self.users[requests.user_num[stored]]
+        factors[~stored] = self._fold_in(requests.histories.take(np.flatnonzero(~stored)))
+        return factors @ self.items.T
+
+    def _fold_in(self, histories: Histories) -> DoubleArray:
+        """Factors x of every list, [B, D]: (Y'Y + Y'(C - 1)Y + regularization) x = Y'C p (Hu et al., equation 4)."""
+        confidence = self._confidence(histories, len(self.items))
+        items = self.items.astype(np.float64)
+        gram = items.T @ items + self.config.regularization * np.eye(items.shape[1])
+        factors = np.empty((len(histories), items.shape[1]))
+        for start in range(0, len(histories), SOLVED_AT_ONCE):
+            batch = slice(start, min(start + SOLVED_AT_ONCE, len(histories)))
+            left, right = [], []
+            for row in range(batch.start, batch.stop):
+                cells = slice(confidence.indptr[row], confidence.indptr[row + 1])
+                taken, weight = items[confidence.indices[cells]], confidence.data[cells].astype(np.float64)
+                left.append(gram + (taken.T * (weight - 1.0)) @ taken)
+                right.append(weight @ taken)
+            factors[batch] = np.linalg.solve(np.stack(left), np.stack(right)[..., None])[..., 0]
+        return factors
+
+    def state(self) -> State:
+        """The factors of users and items."""
+        return State(arrays={"users": self.users, "items": self.items})
+
+    def load(self, state: State) -> None:
+        """Take the factors."""
+        self.users, self.items = state.arrays["users"], state.arrays["items"]
+
+
+def build(config: IALSConfig, context: BuildContext) -> IALS:
+    """An unfitted model."""
+    return IALS(config, context.seed)
+
+
+@hookimpl
+def provide_models() -> list[ModelSpec]:
+    """Factorisation by iALS."""
+    spec = ModelSpec(
+        name="ials",
+        api_version=1,
+        config=IALSConfig,
+        offers=frozenset({"ranking", "new_users"}),
+        source="Hu, Koren and Volinsky 2008, Collaborative Filtering for Implicit Feedback Datasets",
+        build=build,
+        training="closed_form",
+    )
+    return [spec]

@@ -1,0 +1,80 @@
+"""What everybody takes: the items with the most interactions, of all time or of late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+
+from recsmith.contracts.config import Config
+from recsmith.contracts.data import DoubleArray, FloatArray, Interactions, Requests, State
+from recsmith.contracts.domains import Categorical, Float
+from recsmith.contracts.hooks import hookimpl
+from recsmith.contracts.plugins import BuildContext, ModelSpec
+
+SECONDS_PER_DAY = 86_400.0
+
+
+class PopularityConfig(Config):
+    """Settings. A log without timestamps is counted over all time, whatever `weighting` says."""
+
+    weighting: Annotated[str, Categorical(("all_time", "window", "half_life"))] = "all_time"
+    days: Annotated[float, Float(1.0, 365.0, log=True)] = 30.0  # length of the window, or the half-life
+
+
+def _weights(interactions: Interactions, config: PopularityConfig) -> DoubleArray:
+    """What each interaction counts, [N]: the last moment of the log is "now"."""
+    stamps, now = interactions.histories.timestamp, interactions.last_timestamp
+    if stamps is None or now is None or config.weighting == "all_time":
+        return np.ones(len(interactions.histories.item_num))
+    age = (now - stamps) / SECONDS_PER_DAY
+    if config.weighting == "window":
+        return (age < config.days).astype(np.float64)
+    return np.exp2(-age / config.days)
+
+
+@dataclass
+class Popularity:
+    """The same scores for everyone: weighted interactions per item."""
+
+    config: PopularityConfig
+    counts: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))  # [I]
+
+    def fit(self, interactions: Interactions) -> None:
+        """Count the interactions of every item."""
+        weights = _weights(interactions, self.config)
+        counts = np.bincount(interactions.histories.item_num, weights, minlength=interactions.items)
+        self.counts = counts.astype(np.float32)
+
+    def scores(self, requests: Requests) -> FloatArray:
+        """The counts, once per request, [B, I]."""
+        return np.tile(self.counts, (len(requests), 1))
+
+    def state(self) -> State:
+        """The counts."""
+        return State(arrays={"counts": self.counts})
+
+    def load(self, state: State) -> None:
+        """Take the counts."""
+        self.counts = state.arrays["counts"]
+
+
+def build(config: PopularityConfig, context: BuildContext) -> Popularity:  # noqa: ARG001 - the factory's signature
+    """An unfitted model."""
+    return Popularity(config)
+
+
+@hookimpl
+def provide_models() -> list[ModelSpec]:
+    """Popularity."""
+    spec = ModelSpec(
+        name="popularity",
+        api_version=1,
+        config=PopularityConfig,
+        offers=frozenset({"ranking", "new_users"}),
+        source="Ji, Sun, Zhang and Li 2020, A Re-visit of the Popularity Baseline in Recommender Systems",
+        build=build,
+        training="closed_form",
+    )
+    return [spec]
