@@ -196,6 +196,24 @@ class LogColumns:
     value: DoubleArray | None  # [N]
     ordered: bool  # the row order means something (timestamps, or the plan says `order: rows`)
 
+    @property
+    def user_counts(self) -> LongArray:
+        """Interactions per user, [U]."""
+        return np.bincount(self.user).astype(np.int64)
+
+    def places(self, seed: int | None = None) -> LongArray:
+        """The place of each interaction among those of its user, [N] from 0: in log order, or shuffled by `seed`."""
+        size = len(self.user)
+        if seed is None:
+            order = np.argsort(self.user, kind="stable")
+        else:
+            order = np.random.default_rng(seed).permutation(size)
+            order = order[np.argsort(self.user[order], kind="stable")]
+        counts = self.user_counts
+        places = np.empty(size, np.int64)
+        places[order] = np.arange(size) - np.repeat(np.cumsum(counts) - counts, counts)
+        return places
+
 
 # What a splitter assigns to each interaction.
 TRAIN, VALID, TEST = 0, 1, 2

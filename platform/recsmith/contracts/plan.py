@@ -110,6 +110,11 @@ class Plan(Part):
     plugins: tuple[str, ...] | None = None  # only these entry points; None: all that are installed
     without: tuple[str, ...] = ()  # never these
 
+    @property
+    def aim(self) -> str:
+        """The objective, or the scenario's usual one."""
+        return self.objective or ("mae" if self.scenario == "rating" else "ndcg@10")
+
 
 class TrialPlan(Part):
     """One trial as plain data: it is the same in this process and in a worker."""

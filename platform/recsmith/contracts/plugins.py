@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 API_VERSION = 1
 
+LOG_CAPABILITIES = frozenset({"timestamps", "order", "values", "item_features", "user_features", "small_catalogue"})
+
 Kind = Literal[
     "readers",
     "splitters",
@@ -134,6 +136,12 @@ class GradientModel(Model, Protocol):
     def logits(self, queries: Tensor, items: Tensor | None) -> Tensor:
         """Logits of `items` for `queries` [P, D]: items [n] -> [P, n]; items [P, n] -> [P, n]; None -> [P, I]."""
         ...
+
+
+class SequenceModel(GradientModel, Protocol):
+    """A gradient model whose examples are sequences."""
+
+    max_length: int  # T at most: longer histories are cut into windows
 
 
 class Adaptable(Protocol):

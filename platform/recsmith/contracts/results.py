@@ -33,6 +33,7 @@ class EpochReport(Result):
     loss: float | None = None  # mean training loss
     factors: tuple[float, ...] = ()  # learning-rate factors through the epoch, evenly spaced
     seconds: float  # of this epoch, judging included
+    last: bool = False  # no further epoch follows by the trial's own decision, so nobody can stop it any more
 
 
 class TrialResult(Result):
@@ -42,6 +43,8 @@ class TrialResult(Result):
     root: int
     state: TrialState
     reason: str | None = None  # why it was pruned or failed
+    traceback: str | None = None  # of an error that was the plugin's
+    infeasible: bool = False  # NaN or out of memory: the sampler keeps away from there
     configuration: Choice
     best_epoch: int | None = None
     value: float | None = None  # the objective at the best epoch

@@ -41,10 +41,10 @@ class Batch:
 
     user: Tensor  # [B] int64
     positives: Tensor  # [P] int64
-    inputs: Tensor | None = None  # [B, T] int64, 0 pads (left), item i is i + 1
+    inputs: Tensor | None = None  # [B, T] int64, item i is i + 1; 0 opens every history and pads on the right
     targets: Tensor | None = None  # [B, T] int64, -1 where there is nothing to predict
     rows: Tensor | None = None  # [B, I] float32
-    position_user: Tensor | None = None  # [P] int64: whose example each positive is
+    position_user: Tensor | None = None  # [P] int64: the example, 0 to B - 1, of each positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Loss(Protocol):
     """Judges the logits of positives against the logits of other items. Lower is better.
 
     `negatives` is how many to draw per positive (or in all, when `shared`), 0 when `others` must be the logits of the
-    whole catalogue. Before the call the trainer has set accidental hits among `others` to -inf.
+    whole catalogue, positive included. Among drawn `others` the trainer has set accidental hits to -inf before.
     """
 
     negatives: int

@@ -1,0 +1,55 @@
+"""The model card, README.md of an artifact: for people who were not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recsmith.contracts.artifact import Manifest
+
+LIMITS = """\
+* The figures hold for this log, this split and full-catalogue ranking; compare them only inside this protocol.
+* Items outside `catalog/items.parquet` are never recommended; train anew to add items.
+* A user without any known history gets the most popular items, marked with the source `popularity`.
+* Offline figures tell how well the past was ranked, not what recommending will change.
+* `catalog/` holds identifiers, histories and columns of the log: treat it as personal data."""
+
+
+def model_card(manifest: Manifest) -> str:
+    """The card as Markdown."""
+    facts = manifest.facts
+    trial = "an ensemble" if facts.trial is None else f"trial {facts.trial}"
+    seeds = ", ".join(f"{name} {seed}" for name, seed in sorted(facts.seeds.items())) or "not recorded"
+    names = ", ".join(configuration.name for configuration in manifest.configurations)
+    figures = "\n".join(
+        f"| {name} | {figure.value:.4f} | {figure.low:.4f} to {figure.high:.4f} |"
+        for name, figure in sorted(facts.metrics.items())
+    )
+    seen = "seen items are left out" if facts.mask_seen else "seen items may be recommended again"
+    return f"""\
+# {facts.study}
+
+A recommender saved by recsmith {manifest.recsmith}: {trial} of the study "{facts.study}", made of {names}.
+Scenario {facts.scenario}, chosen by {facts.objective}; {seen}.
+
+## Data
+
+{manifest.users:,} users, {manifest.items:,} items, {manifest.interactions:,} interactions learnt from.
+Data fingerprint `{facts.data_fingerprint}`, split {facts.split} with hash `{facts.split_hash}`.
+
+## Figures on test
+
+| metric | value | interval |
+|---|---|---|
+{figures}
+
+{manifest.note}
+
+## Search cost
+
+{facts.search_trials:,} trials in {facts.search_seconds:,.0f} seconds. Seeds: {seeds}.
+
+## Limits
+
+{LIMITS}
+"""
