@@ -195,7 +195,7 @@ def test_a_large_catalogue_loses_the_loss_that_cannot_serve_it(registry):
 def test_a_scenario_keeps_the_models_that_can_do_it(registry):
     assert set(resolve(registry, scenario="cold_item").root.options) == {"content"}
     assert set(resolve(registry, scenario="cold_user").root.options) == {"popular", "net"}
-    with pytest.raises(SpaceError, match="no model is left for this log in the scenario rating .*does not predict"):
+    with pytest.raises(SpaceError, match=r"no model is left for this log in the scenario rating .*does not predict"):
         resolve(registry, scenario="rating")
 
 
@@ -238,7 +238,7 @@ def test_set_wins_over_the_file_and_names_narrowed_away_are_no_error(registry):
     [
         (
             {"model.popular.half_lief": 3},
-            "mine.yaml: model.popular: no parameter 'half_lief'. Did you mean 'half_life'?",
+            "mine.yaml: model.popular: no parameter 'half_lief'. Did you mean 'half_life'",
         ),
         ({"modle": ["net"]}, "mine.yaml: no name 'modle'. Did you mean 'model'?"),
         ({"model": ["nett"]}, "mine.yaml: model: no option 'nett'. Did you mean 'net'?"),

@@ -36,7 +36,7 @@ def load_plan(source: str | Path, changes: Mapping[str, Any] | None = None, sett
     content = document.content
     for key, value in (changes or {}).items():
         if value is not None:
-            _put(content, key, value)
+            put(content, key, value)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
@@ -83,12 +83,17 @@ def _set(content: dict[str, Any], key: str, value: Any) -> None:
     if first == "model":
         content.setdefault("overrides", {})[key] = value
     elif first in Plan.model_fields:
-        _put(content, key, value)
+        put(content, key, value)
     else:
         raise PlanError(f"--set {key}: {unknown('setting', first, [*Plan.model_fields, 'model'])}")
 
 
-def _put(content: dict[str, Any], key: str, value: Any) -> None:
+def put(content: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value into nested mappings under a dotted key.
+
+    Raises:
+        PlanError: the key leads through something that is no mapping.
+    """
     *parents, last = key.split(".")
     for parent in parents:
         child = content.setdefault(parent, {})

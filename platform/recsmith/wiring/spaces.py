@@ -15,7 +15,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import recsmith
 from recsmith.contracts.errors import SpaceError, unknown
 from recsmith.contracts.space import NONE, AnyNode, Group, LeftOut, OptionNode, SearchSpace
 from recsmith.wiring.documents import Document, read_document
@@ -52,7 +51,7 @@ _REASONS = {
 
 def spaces_folder() -> Path:
     """The folder of the space files: inside the installed package, or beside the sources."""
-    package = Path(recsmith.__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "search_spaces"
     return inside if inside.is_dir() else package.parents[1] / "search_spaces"
 

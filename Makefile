@@ -1,0 +1,50 @@
+# Every target does its own set-up: Python 3.11 with venv, pip, make and gcc are all it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+# A log of your own: make demo DATA=path/to/log. Without one, a small log is generated.
+DATA ?=
+DEMO = demo
+DEMO_LOG = $(if $(DATA),$(DATA),$(DEMO)/log)
+
+.PHONY: demo test test-slow check format bench clean
+
+demo: $(READY)
+	rm -rf $(DEMO)
+	mkdir -p $(DEMO)
+	$(if $(DATA),,$(BIN)/python -m recsmith.testing.demo $(DEMO)/log)
+	$(BIN)/recsmith data check $(DEMO_LOG)
+	$(BIN)/recsmith study run $(DEMO_LOG) -o $(DEMO)/study --space quick --trials 12 --time 3m --seed 1
+	$(BIN)/recsmith verify $(DEMO)/study/artifact
+	$(BIN)/recsmith recommend $(DEMO)/study/artifact -k 5
+
+test: $(READY)
+	$(BIN)/pytest
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --verbose
+	$(BIN)/deptry .
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) $(DEMO)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,39 @@
+"""`recsmith data`: what a log holds and how it will be read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Interaction logs.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Interaction logs."""
+
+
+@app.command()
+def check(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A file or folder with a log, or a plan.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="data.columns.user=name and the like.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read a log, tell what was found and guessed, and refuse what cannot be used."""
+    from recsmith.cli.printing import print_json, print_table, say
+    from recsmith.data.check import check as check_dataset
+    from recsmith.data.dataset import load_dataset
+    from recsmith.wiring.plan import load_plan
+    from recsmith.wiring.plugins import load_plugins
+    from recsmith.wiring.registry import build_registry
+
+    plan = load_plan(source, {}, settings or ())
+    registry = build_registry(load_plugins(plan.plugins, plan.without).manager)
+    report = check_dataset(load_dataset(plan.data, registry), plan)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+        return
+    print_table("", ("what", "found"), report.rows())
+    for note in report.notes:
+        say(f"note: {note}")

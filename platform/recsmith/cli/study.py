@@ -1,0 +1,107 @@
+"""`recsmith study`: run, resume and show studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from recsmith.contracts.plan import Plan
+
+app = typer.Typer(help="Studies: search, refit, judge, save.", no_args_is_help=True)
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing while it runs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def run(
+    source: Annotated[str, typer.Argument(metavar="PLAN.yaml|DATA", help="A plan, or the file or folder of a log.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The study's folder.")] = None,
+    trials: Annotated[int | None, typer.Option(help="How many trials.")] = None,
+    time: Annotated[str | None, typer.Option(help="How long in all: 90s, 10m, 2h.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="next_item, rating, cold_user or cold_item.")] = None,
+    space: Annotated[str | None, typer.Option(help="A name in search_spaces/, or a YAML file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="a.b=c in the plan or, model.…, the space.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    engine: Annotated[str | None, typer.Option(help="ray or inline.")] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search, refit the best, judge it on the test split and save its artifact; the same command resumes."""
+    from recsmith.wiring.plan import load_plan
+
+    changes = {
+        "budget.trials": trials,
+        "budget.time": time,
+        "scenario": scenario,
+        "space": space,
+        "seed": seed,
+        "engine.name": engine,
+    }
+    plan = load_plan(source, changes, settings or ())
+    _run(plan, output or Path(f"{plan.name}-study"), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")],
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a study that was stopped."""
+    from recsmith.records.study_view import StudyView
+
+    _run(StudyView.open(folder).plan, folder, quiet=quiet, as_json=as_json)
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")], as_json: AsJson = False
+) -> None:
+    """Tell what a study did and found so far."""
+    from recsmith.cli.printing import print_json, print_table
+    from recsmith.study.show import summarise
+
+    summary = summarise(folder)
+    if as_json:
+        print_json(summary)
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in summary["counts"].items() if count)
+    print_table("", ("study", summary["name"]), [("state", summary["state"]), ("trials", counts)])
+    _print_trials(summary)
+    _print_test(summary)
+
+
+def _print_trials(summary: dict[str, Any]) -> None:
+    from recsmith.cli.printing import print_table
+
+    objective = summary["objective"]
+    rows = [
+        (trial["number"], trial["state"], trial["model"], trial["metrics"].get(objective), trial["seconds"])
+        for trial in summary["trials"]
+    ]
+    print_table("trials", ("number", "state", "model", f"valid {objective}", "seconds"), rows)
+
+
+def _print_test(summary: dict[str, Any]) -> None:
+    from recsmith.cli.printing import print_table
+
+    if summary["test"]:
+        rows = [(name, figure["value"], figure["low"], figure["high"]) for name, figure in summary["test"].items()]
+        print_table(f"test: {summary['best']['model']}", ("metric", "value", "low", "high"), rows)
+        typer.echo(f"artifact: {summary['artifact']}")
+
+
+def _run(plan: Plan, folder: Path, *, quiet: bool, as_json: bool) -> None:
+    from recsmith.cli.progress import JsonLines, Lines
+    from recsmith.study.study import run_study
+
+    observer = JsonLines() if as_json else None if quiet else Lines(folder)
+    run_study(plan, folder, observers=() if observer is None else (observer,))
+    if not quiet and not as_json:
+        show(folder)

@@ -1,0 +1,70 @@
+"""An artifact of a finished or half-finished study, on demand."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from recsmith.artifacts.export import export_artifact as export_verified
+from recsmith.contracts.config import Choice
+from recsmith.contracts.errors import StudyError
+from recsmith.records.study_result import read_study_result
+from recsmith.records.study_view import StudyView
+from recsmith.study.refit import chosen, judge_once, learn_again, save
+from recsmith.study.setup import set_up
+from recsmith.wiring.plugins import load_plugins
+from recsmith.wiring.registry import build_registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def export_artifact(
+    study: Path,
+    destination: Path,
+    *,
+    trial: int | None = None,
+    refit: Literal["train+valid", "all"] = "train+valid",
+    form: str = "folder",
+    frame: pd.DataFrame | None = None,
+) -> Path:
+    """Learn a trial's configuration again and write its artifact in the form of an exporter.
+
+    With `refit="all"` the model learns from every interaction; the figures in its manifest are those measured on test
+    by the model that had not seen it. The study folder is only read.
+
+    Args:
+        study: the study's folder.
+        destination: what to write; replaced when it is an artifact already.
+        trial: number of a complete trial; None for the best.
+        refit: the rows to learn from.
+        form: name of an exporter.
+        frame: the log, when the study's source is "<dataframe>".
+
+    Raises:
+        RecsmithError: there is no such study, trial or exporter, or the log is gone or has changed.
+    """
+    view = StudyView.open(study)
+    plan = view.plan
+    registry = build_registry(load_plugins(plan.plugins, plan.without).manager)
+    registry.spec("exporters", form)
+    row, result = chosen(view, trial)
+    setup = set_up(plan, registry, frame=frame, cache=study.absolute() / "features")
+    if setup.split.hash != view.attributes["split_hash"]:
+        raise StudyError(f"{plan.data.source}: the log has changed since the study began: its split is another one.")
+    setup.split.sealed.release("the search has ended")
+    fold = setup.split.sealed.open()
+    known = read_study_result(study)
+    judged = None if known is None or known.best.root != row.root else known.test
+    if refit == "train+valid" or judged is None:
+        prepared = learn_again(result, fold, setup)
+        judged = judge_once(prepared, fold, setup)
+    if refit == "all":
+        fold = setup.split.sealed.everything()
+        prepared = learn_again(result, fold, setup)
+    with tempfile.TemporaryDirectory(prefix="recsmith-") as scratch:
+        whole = save(
+            Path(scratch) / "artifact", prepared, fold, setup, view=view, trial=row.number, test=judged, refit=refit
+        )
+        return export_verified(whole, destination.absolute(), Choice(name=form), registry)

@@ -1,0 +1,100 @@
+"""What every use of a configuration needs before it learns: its settings, its features, its built model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.content import ItemContent
+from recsmith.contracts.data import State
+from recsmith.data.features import encode_items
+from recsmith.inference.adapt import with_adaptation
+from recsmith.training.loop import EpochDone, epochs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from recsmith.contracts.data import Fold, Interactions
+    from recsmith.contracts.plugins import BuildContext, Encoder, Model, ModelSpec
+    from recsmith.contracts.training import Training
+    from recsmith.wiring.registry import Registry
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A configuration made ready to learn from a fold."""
+
+    spec: ModelSpec
+    config: Config
+    context: BuildContext
+    model: Any  # ClosedFormModel or GradientModel, as the spec says
+    serving: Model  # the model, with its meta-learner around it where it has one
+    encoders: Mapping[str, Encoder]  # of the item columns
+
+    @property
+    def training(self) -> Training | None:
+        """How a gradient model is learnt; None for a closed form."""
+        return self.config.training if self.spec.training == "gradient" else None  # type: ignore[attr-defined]
+
+
+def prepare(
+    configuration: Choice, fold: Fold, registry: Registry, *, seed: int, device: str = "cpu", cache: Path | None = None
+) -> Prepared:
+    """Encode what the configuration asks for and build its model, untrained.
+
+    Args:
+        configuration: the model and all its parameters.
+        fold: the rows to learn from.
+        registry: the plugins in play.
+        seed: of everything random in the model and its training.
+        device: a torch device.
+        cache: folder of the feature cache; None computes the features anew.
+    """
+    spec: ModelSpec = registry.spec("models", configuration.name)
+    config = registry.config("models", configuration)
+    content = getattr(config, "content", None)
+    features, encoders = None, {}
+    if isinstance(content, ItemContent):
+        features, encoders = encode_items(fold, content, registry, seed, cache)
+    context = registry.context(
+        item_counts=fold.train.counts, users=fold.train.users, seed=seed, device=device, item_features=features
+    )
+    model = spec.build(config, context)
+    learner = getattr(config, "meta_learner", None)
+    serving = model
+    if isinstance(learner, Choice):
+        serving = with_adaptation(model, registry.build("meta_learners", learner, context))  # type: ignore[arg-type]
+    return Prepared(spec, config, context, model, serving, encoders)
+
+
+def learn(
+    prepared: Prepared,
+    interactions: Interactions,
+    *,
+    resume: State | None = None,
+    factors: Sequence[Sequence[float]] | None = None,
+) -> Iterator[EpochDone]:
+    """Learn on the training rows; the model is usable after every yield. A closed form yields once.
+
+    Args:
+        prepared: its model is changed in place.
+        interactions: the training rows.
+        resume: the trainer's state after the last epoch that was done; the model was loaded before.
+        factors: recorded learning-rate factors of each epoch to be replayed: exactly so many epochs.
+    """
+    if prepared.training is None:
+        prepared.model.fit(interactions)
+        yield EpochDone(1, None, (), lambda _: None, State)
+        return
+    yield from epochs(
+        prepared.model,
+        prepared.training,
+        prepared.spec.examples,
+        interactions,
+        prepared.context,
+        resume=resume,
+        factors=factors,
+    )

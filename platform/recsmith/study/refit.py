@@ -1,0 +1,110 @@
+"""The end of a study: the chosen configuration is learnt again on more rows, judged once, and saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from recsmith.artifacts.load import load_artifact
+from recsmith.artifacts.save import Member, save_artifact
+from recsmith.contracts.artifact import ArtifactFacts
+from recsmith.contracts.errors import StudyError
+from recsmith.evaluation.judge import judge
+from recsmith.search.suggest import derive_seed
+from recsmith.study.prepare import learn, prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recsmith.contracts.data import Fold
+    from recsmith.contracts.results import Figure, TrialResult
+    from recsmith.records.study_view import StudyView, TrialRow
+    from recsmith.study.prepare import Prepared
+    from recsmith.study.setup import Setup
+
+
+def chosen(view: StudyView, number: int | None = None) -> tuple[TrialRow, TrialResult]:
+    """The best trial of a study, or the complete trial of that number, with its full result.
+
+    Raises:
+        StudyError: there is no such trial, or it is not complete.
+    """
+    if number is None:
+        row = view.best()
+        if row is None:
+            raise StudyError(f"{view.folder}: no trial is complete. {_why_not(view)}")
+    else:
+        row = next((row for row in view.rows() if row.number == number), None)
+        if row is None or row.state != "complete":
+            complete = ", ".join(str(row.number) for row in view.rows() if row.state == "complete") or "none"
+            raise StudyError(f"{view.folder}: trial {number} is not a complete trial. Complete: {complete}.")
+    result = view.result(row.root)
+    if result is None:
+        raise StudyError(f"{view.folder}/trials/{row.root}: result.json is missing; the trial cannot be learnt again.")
+    return row, result
+
+
+def learn_again(result: TrialResult, fold: Fold, setup: Setup) -> Prepared:
+    """The trial's configuration learnt on the fold's training rows, as long as it took to its best epoch.
+
+    Seed and learning-rate factors are those of the trial: a schedule that listened to validation scores has none here.
+    """
+    seed = derive_seed(setup.plan.seed, result.root)
+    prepared = prepare(result.configuration, fold, setup.registry, seed=seed, device=setup.device, cache=setup.cache)
+    factors = [epoch.factors for epoch in result.history[: result.best_epoch]]
+    for _ in learn(prepared, fold.train, factors=factors):
+        pass
+    return prepared
+
+
+def judge_once(prepared: Prepared, fold: Fold, setup: Setup) -> dict[str, Figure]:
+    """Every figure on the test split, with its interval."""
+    plan = setup.plan
+    evaluation = judge(
+        prepared.serving, fold, setup.metrics, setup.registry, scenario=plan.scenario, mask_seen=plan.mask_seen
+    )
+    return evaluation.intervals(plan.seed)
+
+
+def save(
+    destination: Path,
+    prepared: Prepared,
+    fold: Fold,
+    setup: Setup,
+    *,
+    view: StudyView,
+    trial: int,
+    test: dict[str, Figure],
+    refit: Literal["train+valid", "all"],
+) -> Path:
+    """Write the artifact and verify it as its reader will."""
+    plan = setup.plan
+    facts = ArtifactFacts(
+        study=plan.name,
+        trial=trial,
+        scenario=plan.scenario,
+        mask_seen=plan.mask_seen,
+        objective=plan.aim,
+        metrics=test,
+        split=setup.split.splitter.name,
+        split_hash=setup.split.hash,
+        data_fingerprint=setup.dataset.fingerprint,
+        seeds={"plan": plan.seed},
+        search_trials=view.finished(),
+        search_seconds=round(view.seconds, 1),
+        refit=refit,
+    )
+    encoders = {column: encoder.state() for column, encoder in prepared.encoders.items()}
+    configuration = view.result(_root(view, trial)).configuration  # type: ignore[union-attr]
+    member = Member(configuration, prepared.model.state(), encoders)
+    written = save_artifact(destination, [member], fold, setup.registry, facts=facts)
+    load_artifact(written, registry=setup.registry)
+    return written
+
+
+def _root(view: StudyView, number: int) -> int:
+    return next(row.root for row in view.rows() if row.number == number)
+
+
+def _why_not(view: StudyView) -> str:
+    reasons = sorted({f"{row.model}: {row.reason}" for row in view.rows() if row.reason})
+    return "Reasons: " + "; ".join(reasons) if reasons else "Give it a larger budget."

@@ -1,0 +1,88 @@
+"""What a study is before its first trial: the log read and split, the space resolved, the objective known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from recsmith.contracts.space import Fixed, Group, Parameter
+from recsmith.data.dataset import load_dataset
+from recsmith.data.split import make_split
+from recsmith.evaluation.names import direction, measures, usual_metrics
+from recsmith.search.asha import Family
+from recsmith.wiring.spaces import resolve_space, space_document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from recsmith.contracts.plan import Plan
+    from recsmith.contracts.space import SearchSpace
+    from recsmith.data.coded import Dataset
+    from recsmith.data.split import Split
+    from recsmith.wiring.registry import Registry
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """Everything that the plan, the log and the plugins decide together."""
+
+    plan: Plan
+    registry: Registry
+    dataset: Dataset
+    split: Split
+    space: SearchSpace
+    direction: Literal["maximize", "minimize"]
+    metrics: tuple[str, ...]  # the plan's aim first
+    cache: Path | None = None  # of encoded features
+    device: str = "cpu"
+
+
+def set_up(plan: Plan, registry: Registry, *, frame: pd.DataFrame | None = None, cache: Path | None = None) -> Setup:
+    """Read, split, resolve; every mistake in plan, data or space is found here, before anything is written.
+
+    Raises:
+        RecsmithError: the plan, the log or the space cannot be used.
+    """
+    metrics = tuple(dict.fromkeys((plan.aim, *(plan.metrics or usual_metrics(plan.scenario, registry)))))
+    measures(metrics, registry)
+    document = space_document(plan.space)
+    dataset = load_dataset(plan.data, registry, frame)
+    split = make_split(dataset, plan, registry)
+    fold = split.search
+    space = resolve_space(
+        registry,
+        document,
+        plan.overrides,
+        scenario=plan.scenario,
+        capabilities=fold.capabilities,
+        columns={
+            "items": {column.name: column.role for column in fold.items},
+            "users": {column.name: column.role for column in fold.users},
+        },
+    )
+    return Setup(plan, registry, dataset, split, space, direction(plan.aim, registry), metrics, cache, _device(plan))
+
+
+def families(space: SearchSpace, registry: Registry) -> list[Family]:
+    """What the search must know of each model of the space: its cost, and its most epochs."""
+    return [_family(name, group, registry) for name, group in space.root.options.items()]
+
+
+def _family(name: str, group: Group, registry: Registry) -> Family:
+    spec = registry.spec("models", name)
+    training = group.fields.get("training")
+    epochs = training.fields.get("epochs") if isinstance(training, Group) else None
+    if spec.training == "closed_form" or not isinstance(epochs, (Fixed, Parameter)):
+        return Family(name, spec.cost)
+    most = epochs.value if isinstance(epochs, Fixed) else epochs.domain.corners()[-1]
+    return Family(name, spec.cost, int(most))
+
+
+def _device(plan: Plan) -> str:
+    if plan.engine.gpus_per_trial == 0:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,49 @@
+"""A study as plain data, for `study show` and for scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recsmith.records.driver_lock import is_held
+from recsmith.records.study_result import read_study_result
+from recsmith.records.study_view import StudyView, TrialRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """What a study did and found so far; takes no lock and writes nothing.
+
+    Raises:
+        StudyError: there is no study in the folder.
+    """
+    view = StudyView.open(folder)
+    result = read_study_result(folder)
+    best = view.best()
+    return {
+        "name": view.plan.name,
+        "state": "running" if is_held(folder) else "finished" if result else "stopped",
+        "objective": view.plan.aim,
+        "counts": view.counts(),
+        "trials": [_trial(row) for row in view.rows()],
+        "best": _trial(best) if best else None,
+        "test": {name: figure.model_dump() for name, figure in result.test.items()} if result else {},
+        "split_hash": view.attributes["split_hash"],
+        "artifact": result.artifact if result else None,
+        "seconds": round(view.seconds, 1),
+        "left_out": [left.model_dump() for left in view.space.left_out],
+    }
+
+
+def _trial(row: TrialRow) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "state": row.state,
+        "model": row.model,
+        "params": row.params,
+        "metrics": row.metrics,
+        "seconds": row.seconds,
+        "best_epoch": row.best_epoch,
+        "reason": row.reason,
+    }

@@ -1,0 +1,182 @@
+"""Gradient training as a generator: the model is usable, and everything resumable, after every epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from recsmith.contracts.data import State
+from recsmith.contracts.errors import NotFiniteError
+from recsmith.training.batches import make_examples
+from recsmith.training.objective import Objective, SeenItems
+from recsmith.training.optimizers import load_optimizer, make_optimizer, optimizer_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from recsmith.contracts.data import Interactions
+    from recsmith.contracts.plugins import BuildContext, GradientModel, SequenceModel
+    from recsmith.contracts.training import Schedule, Training
+    from recsmith.training.batches import EpochBatches, Examples, Kind
+
+POINTS = 8  # learning-rate factors recorded in each epoch
+
+
+@dataclass(frozen=True, eq=False)
+class EpochDone:
+    """One epoch is over; the model may be used until the next is asked for.
+
+    `observe` tells a schedule the validation score (higher is better) before the next epoch and before `state`.
+    `state` is all that `epochs` needs beside the model's own state to go on as if never stopped.
+    """
+
+    epoch: int  # from 1
+    loss: float  # mean over the epoch's positives, without the l1 penalty
+    factors: tuple[float, ...]  # learning-rate factors at the middles of POINTS equal stretches
+    observe: Callable[[float], None]
+    state: Callable[[], State]
+
+
+def epochs(
+    model: GradientModel,
+    training: Training,
+    examples: Kind,
+    interactions: Interactions,
+    context: BuildContext,
+    *,
+    resume: State | None = None,
+    factors: Sequence[Sequence[float]] | None = None,
+    total_epochs: int | None = None,
+) -> Iterator[EpochDone]:
+    """Train epoch by epoch.
+
+    Every epoch draws its order, negatives and dropout from (context.seed, epoch) alone, so no generator state is kept.
+
+    Args:
+        model: is changed in place; to resume, load its own state first.
+        training: the settings.
+        examples: what the model learns from.
+        interactions: the training rows.
+        context: builds loss and schedule; tells seed and device.
+        resume: `EpochDone.state()` of the last epoch that was done.
+        factors: recorded learning-rate factors of each epoch, replayed instead of the schedule.
+        total_epochs: planned epochs; by default as many as `factors`, else `training.epochs`.
+
+    Raises:
+        NotFiniteError: a loss is NaN or infinite.
+    """
+    total = total_epochs or (len(factors) if factors else training.epochs)
+    schedule = Replay(factors, total) if factors else cast("Schedule", context.part("schedules", training.schedule))
+    trainer = Trainer(model, training, schedule, _objective(model, training, examples, interactions, context), total)
+    length = cast("SequenceModel", model).max_length if examples == "sequences" else None
+    source = make_examples(examples, interactions, batch_size=training.batch_size, device=context.device, length=length)
+    for number in range(trainer.load(resume) + 1, total + 1):
+        yield trainer.epoch(source, context.seed, number)
+
+
+def _objective(
+    model: GradientModel, training: Training, examples: Kind, interactions: Interactions, context: BuildContext
+) -> Objective:
+    seen = SeenItems(interactions, context.device) if examples == "pairs" else None
+    return Objective(model, context.part("losses", training.loss), interactions.items, seen)
+
+
+class Trainer:
+    """What stays from epoch to epoch: the optimiser's moments and the schedule's memory."""
+
+    def __init__(
+        self, model: GradientModel, training: Training, schedule: Schedule, objective: Objective, total: int
+    ) -> None:
+        self.module = model.module
+        self.training = training
+        self.schedule = schedule
+        self.objective = objective
+        self.total = total
+        self.optimizer = make_optimizer(training, model.module)
+        self.parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
+
+    def epoch(self, source: Examples, seed: int, number: int) -> EpochDone:
+        """Run one epoch and leave the module in evaluation mode."""
+        device = self.parameters[0].device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            stream = np.random.SeedSequence([seed, number]).generate_state(2)
+            torch.manual_seed(int(stream[0]))  # dropout
+            generator = torch.Generator(device).manual_seed(int(stream[1]))  # negatives
+            self.module.train()
+            loss = self._steps(source.epoch(seed, number), number, generator)
+            self.module.eval()
+        points = tuple(self._factor(number, (point + 0.5) / POINTS) for point in range(POINTS))
+        return EpochDone(number, loss, points, self.schedule.observe, lambda: self._state(number))
+
+    def _steps(self, epoch: EpochBatches, number: int, generator: torch.Generator) -> float:
+        """Step through the batches; every positive weighs the same, whatever the size of its batch."""
+        scale = epoch.steps / max(epoch.positives, 1)
+        total = 0.0
+        for step, batch in enumerate(epoch.batches):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.training.learning_rate * self._factor(number, step / epoch.steps)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.objective.backward(batch, scale, generator)
+            if not math.isfinite(loss):
+                raise NotFiniteError(
+                    f"epoch {number}, step {step + 1} of {epoch.steps}: the loss is {loss}; "
+                    f"lower learning_rate ({self.training.learning_rate:g}) or gradient_clip."
+                )
+            self._penalise()
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.training.gradient_clip)
+            self.optimizer.step()
+            total += loss
+        return total / max(epoch.positives, 1)
+
+    def _penalise(self) -> None:
+        """Add the l1 penalty's gradient."""
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach().sign(), alpha=self.training.l1)
+
+    def _factor(self, number: int, share: float) -> float:
+        return self.schedule.factor((number - 1 + share) / self.total)
+
+    def _state(self, number: int) -> State:
+        values = {"epoch": number, "schedule": self.schedule.state()}
+        return State(values, optimizer_arrays(self.optimizer, self.module))
+
+    def load(self, state: State | None) -> int:
+        """Continue from `state`; the number of epochs that are done."""
+        if state is None:
+            return 0
+        self.schedule.load(state.values["schedule"])
+        load_optimizer(self.optimizer, self.module, state.arrays)
+        return int(state.values["epoch"])
+
+
+class Replay:
+    """A schedule that follows recorded factors: piecewise linear within an epoch, level beyond its outer points.
+
+    Thus a trace fits an epoch of any number of steps, and a sudden drop between epochs stays sudden.
+    """
+
+    def __init__(self, factors: Sequence[Sequence[float]], total: int) -> None:
+        self.factors = factors
+        self.total = total
+
+    def factor(self, progress: float) -> float:
+        """The factor at `progress`, from 0 to 1; past the record, the last one."""
+        epoch, share = divmod(progress * self.total + 1e-9, 1.0)
+        recorded = self.factors[min(int(epoch), len(self.factors) - 1)]
+        middles = (np.arange(len(recorded)) + 0.5) / len(recorded)
+        return float(np.interp(share, middles, recorded))
+
+    def observe(self, score: float) -> None:
+        """Nothing to hear: the record holds what was heard."""
+
+    def state(self) -> dict[str, float]:
+        """Nothing to keep."""
+        return {}
+
+    def load(self, state: dict[str, float]) -> None:
+        """Nothing to load."""

@@ -1,0 +1,129 @@
+"""BPR-MF: a vector for each user, a vector and a bias for each item, learnt by pairwise ranking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.data import ABSENT, FloatArray, Requests, State
+from recsmith.contracts.domains import Float, Int, Narrowed, OneOf
+from recsmith.contracts.hooks import hookimpl
+from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.training import Training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recsmith.contracts.training import Batch
+
+
+class BPRMFConfig(Config):
+    """Settings."""
+
+    dim: Annotated[int, Int(8, 256, log=True)] = 64
+    init_std: Annotated[float, Float(0.001, 0.3, log=True)] = 0.05
+    meta_learner: Annotated[Choice, OneOf("meta_learners", needs=frozenset({"closed_form"}))] = Choice(
+        name="ridge_fold_in"
+    )
+    training: Annotated[
+        Training,
+        Narrowed({"batch_size": Int(256, 8192, log=True), "weight_decay": Float(1e-5, 1.0, log=True)}),
+    ] = Training(batch_size=1024, learning_rate=3e-3, weight_decay=0.1, loss=Choice(name="bpr"))
+
+
+class Factors(nn.Module):
+    """The tables."""
+
+    def __init__(self, config: BPRMFConfig, users: int, items: int) -> None:
+        super().__init__()
+        self.user = nn.Embedding(users, config.dim)
+        self.item = nn.Embedding(items, config.dim)
+        self.bias = nn.Parameter(torch.zeros(items))
+        nn.init.normal_(self.user.weight, std=config.init_std)
+        nn.init.normal_(self.item.weight, std=config.init_std)
+
+
+class BPRMF:
+    """Scores are user vector x item vector + item bias.
+
+    A user that training has not seen starts from the mean user vector; the platform adapts it by the meta-learner.
+    """
+
+    def __init__(self, config: BPRMFConfig, users: int, items: int, device: str) -> None:
+        self.config = config
+        self.device = device
+        self.module = Factors(config, users, items).to(device)
+
+    def queries(self, batch: Batch) -> Tensor:
+        """The user vectors of the batch's pairs, [P, D]."""
+        vectors: Tensor = self.module.user(batch.user)
+        return vectors
+
+    def logits(self, queries: Tensor, items: Tensor | None) -> Tensor:
+        """Queries [P, D] with items [n] or [P, n] -> [P, n]; with None -> [P, I]."""
+        table, bias = self.module.item.weight, self.module.bias
+        if items is None:
+            return queries @ table.T + bias
+        if items.ndim == 1:
+            return queries @ table[items].T + bias[items]
+        return torch.einsum("pd,pnd->pn", queries, table[items]) + bias[items]
+
+    def scores(self, requests: Requests) -> FloatArray:
+        """Scores of all items, [B, I]."""
+        known = requests.user_num != ABSENT
+        user = torch.from_numpy(np.where(known, requests.user_num, 0).astype(np.int64)).to(self.device)
+        with torch.inference_mode():
+            prior = self.head()["user"]
+            mask = torch.from_numpy(known).to(self.device).unsqueeze(1)
+            vectors = torch.where(mask, self.module.user.weight[user], prior)
+            scores: FloatArray = self.logits(vectors, None).cpu().numpy()
+        return scores
+
+    def head(self) -> Mapping[str, Tensor]:
+        """The mean user vector, [D]."""
+        return {"user": self.module.user.weight.detach().mean(0)}
+
+    def head_score(self, params: Mapping[str, Tensor], items: Tensor) -> Tensor:
+        """Scores [S] of `items` [S] for one user's vector."""
+        return self.module.item.weight[items] @ params["user"] + self.module.bias[items]
+
+    def head_scores(self, params: Mapping[str, Tensor]) -> Tensor:
+        """Scores [B, I] for B users' vectors [B, D]."""
+        return params["user"] @ self.module.item.weight.T + self.module.bias
+
+    def state(self) -> State:
+        """The tables."""
+        return State({}, {name: value.cpu().numpy().copy() for name, value in self.module.state_dict().items()})
+
+    def load(self, state: State) -> None:
+        """Take the tables."""
+        self.module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()})
+
+
+def build(config: BPRMFConfig, context: BuildContext) -> BPRMF:
+    """An untrained model whose weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.seed)
+        return BPRMF(config, context.users, context.items, context.device)
+
+
+@hookimpl
+def provide_models() -> list[ModelSpec]:
+    """BPR-MF."""
+    return [
+        ModelSpec(
+            name="bpr_mf",
+            api_version=1,
+            config=BPRMFConfig,
+            offers=frozenset({"ranking", "new_users"}),
+            source="Rendle et al. 2009, https://arxiv.org/abs/1205.2618",
+            build=build,
+            training="gradient",
+            examples="pairs",
+            cost="minutes",
+        )
+    ]
