@@ -11,7 +11,14 @@ import sys
 
 import typer
 
-from recsmith.cli import data, doctor, export, plugins, recommend, spaces, study, verify
+from recsmith.cli.data import app as data
+from recsmith.cli.doctor import doctor
+from recsmith.cli.export import export
+from recsmith.cli.plugins import app as plugins
+from recsmith.cli.recommend import recommend
+from recsmith.cli.spaces import app as spaces
+from recsmith.cli.study import app as study
+from recsmith.cli.verify import verify
 from recsmith.contracts.errors import RecsmithError
 
 app = typer.Typer(
@@ -21,14 +28,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(study.app, name="study")
-app.command("export")(export.export)
-app.command("verify")(verify.verify)
-app.command("recommend")(recommend.recommend)
-app.add_typer(data.app, name="data")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(spaces.app, name="spaces")
-app.command("doctor")(doctor.doctor)
+app.add_typer(study, name="study")
+app.command("export")(export)
+app.command("verify")(verify)
+app.command("recommend")(recommend)
+app.add_typer(data, name="data")
+app.add_typer(plugins, name="plugins")
+app.add_typer(spaces, name="spaces")
+app.command("doctor")(doctor)
 
 
 def main() -> None:

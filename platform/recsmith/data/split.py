@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from recsmith.contracts.config import Choice
-from recsmith.contracts.data import TEST, TEST_SUPPORT, TRAIN, UNUSED, VALID, VALID_SUPPORT
+from recsmith.contracts.data import ABSENT, TEST, TEST_SUPPORT, TRAIN, UNUSED, VALID, VALID_SUPPORT
 from recsmith.contracts.errors import DataError, PlanError, StudyError
 from recsmith.data.fold import judged_users, numbered
 
@@ -101,19 +101,13 @@ def make_split(dataset: Dataset, plan: Plan, registry: Registry) -> Split:
     splitter = registry.build("splitters", choice, registry.context())
     assignment = splitter.split(dataset.log, plan.seed)
     with_table = plan.scenario in WITH_TABLE
-    judged = {
-        "valid": _judged(dataset, assignment, sealed=False, with_table=with_table, choice=choice),
-        "test": _judged(dataset, assignment, sealed=True, with_table=with_table, choice=choice),
-    }
+    judged = {name: _judged(dataset, assignment, sealed=name == "test", choice=choice) for name in ("valid", "test")}
+    own_hash = _search_hash(dataset, assignment)
+    search = _fold(dataset, assignment, sealed=False, with_table=with_table, split_hash=own_hash)
+    _refuse_unseen(search, dataset, choice)
     named = split_hash(dataset, assignment)
     return Split(
-        search=_fold(
-            dataset,
-            assignment,
-            sealed=False,
-            with_table=with_table,
-            split_hash=_search_hash(dataset, assignment),
-        ),
+        search=search,
         sealed=Sealed(dataset, assignment, with_table, named),
         hash=named,
         splitter=Choice(name=choice.name, params=settings.model_dump()),
@@ -155,33 +149,29 @@ def _fold(
     return numbered(dataset, train, target, support, with_table=with_table, split_hash=split_hash)
 
 
-def _judged(
-    dataset: Dataset, assignment: npt.NDArray[np.int8], *, sealed: bool, with_table: bool, choice: Choice
-) -> int:
-    """How many users a fold judges.
+def _judged(dataset: Dataset, assignment: npt.NDArray[np.int8], *, sealed: bool, choice: Choice) -> int:
+    """How many users a fold judges; for the sealed one, users are counted and no item is looked at.
 
     Raises:
-        DataError: nobody, or none of the items to be predicted can be recommended.
+        DataError: nobody.
     """
-    train, target, support = _masks(assignment, sealed=sealed)
-    users = judged_users(dataset, train, target, support)
-    name = "test" if sealed else "valid"
-    if not len(users):
+    users = len(judged_users(dataset, *_masks(assignment, sealed=sealed)))
+    if not users:
         counts = np.bincount(dataset.user)
         raise DataError(
-            f"{dataset.source}: split {choice.name}: nobody can be judged on {name}: {(counts >= FEWEST).sum()} of "
-            f"{(counts > 0).sum()} users have {FEWEST} interactions or more. Use a larger log or another `split`."
+            f"{dataset.source}: split {choice.name}: nobody can be judged on {'test' if sealed else 'valid'}: "
+            f"{(counts >= FEWEST).sum()} of {(counts > 0).sum()} users have {FEWEST} interactions or more. Use a "
+            "larger log or another `split`."
         )
-    known = np.zeros(len(dataset.item_ids), bool)
-    known[dataset.item[train]] = True
-    if with_table and dataset.in_table is not None:
-        known |= dataset.in_table
-    if not known[dataset.item[target]].any():
+    return users
+
+
+def _refuse_unseen(search: Fold, dataset: Dataset, choice: Choice) -> None:
+    if (search.holdout.target_item == ABSENT).all():
         raise DataError(
-            f"{dataset.source}: split {choice.name}: all items to be predicted on {name} are unseen in training, so "
+            f"{dataset.source}: split {choice.name}: all items to be predicted on valid are unseen in training, so "
             "every model would miss them all. Use a larger log or another `split`."
         )
-    return len(users)
 
 
 def split_hash(dataset: Dataset, assignment: npt.NDArray[np.int8]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from recsmith.contracts.data import Fold, Interactions
+    from recsmith.contracts.data import FeatureMatrix, Fold, Interactions
     from recsmith.contracts.plugins import BuildContext, Encoder, Model, ModelSpec
     from recsmith.contracts.training import Training
     from recsmith.wiring.registry import Registry
@@ -56,7 +56,8 @@ def prepare(
     spec: ModelSpec = registry.spec("models", configuration.name)
     config = registry.config("models", configuration)
     content = getattr(config, "content", None)
-    features, encoders = None, {}
+    features: FeatureMatrix | None = None
+    encoders: dict[str, Encoder] = {}
     if isinstance(content, ItemContent):
         features, encoders = encode_items(fold, content, registry, seed, cache)
     context = registry.context(
@@ -92,7 +93,7 @@ def learn(
     yield from epochs(
         prepared.model,
         prepared.training,
-        prepared.spec.examples,
+        prepared.spec.examples or "sequences",
         interactions,
         prepared.context,
         resume=resume,

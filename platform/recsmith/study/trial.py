@@ -97,7 +97,7 @@ class _Run:
     def keep(self, prepared: Prepared, done: EpochDone, evaluation: Evaluation, seconds: float) -> EpochReport:
         """Write the epoch down before anybody hears of it."""
         said = EpochReport(
-            epoch=done.epoch, metrics=evaluation.figures, loss=done.loss, factors=done.factors, seconds=seconds
+            epoch=done.epoch, metrics=dict(evaluation.figures), loss=done.loss, factors=done.factors, seconds=seconds
         )
         said = said.model_copy(update={"last": self.is_last(prepared, said)})
         self.folder.append(said)

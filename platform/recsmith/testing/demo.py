@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from recsmith.testing.media import group_picture, group_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -131,3 +132,7 @@ def _item(shop: Shop, item: int, folder: Path, generator: np.random.Generator) -
 def _user(user: int, generator: np.random.Generator) -> tuple[str, ...]:
     place = user if generator.random() < NATIVE else int(generator.integers(len(COUNTRIES)))
     return f"u{user:04d}", str(int(generator.integers(18, 80))), COUNTRIES[place % len(COUNTRIES)]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{demo_log(Path(sys.argv[1]))}\n")

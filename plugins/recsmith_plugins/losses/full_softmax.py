@@ -40,7 +40,7 @@ class FullSoftmax:
         return total - (1.0 - self.smoothing) * positive - self.smoothing * others.mean(-1)
 
 
-def _build(config: FullSoftmaxConfig, context: BuildContext) -> FullSoftmax:  # noqa: ARG001
+def _build(config: FullSoftmaxConfig, context: BuildContext) -> FullSoftmax:
     return FullSoftmax(config)
 
 

@@ -31,6 +31,8 @@ class DataFrameReader:
         Raises:
             DataError: the table has no row, or two columns of one name.
         """
+        if not matches(source):
+            raise DataError(f"{source}: the reader dataframe takes a pandas table from Python, not a path.")
         if not len(source):
             raise DataError("dataframe: the table has no row.")
         twins = source.columns[source.columns.duplicated()]

@@ -84,6 +84,8 @@ class TableReader:
     def _table(self, path: Path) -> pa.Table:
         if self.config.separator is None and form(path) == ".parquet":
             return _parquet(path)
+        if self.config.separator is None and form(path) not in SEPARATORS:
+            raise DataError(f"{path}: the name ends in none of .csv, .tsv, .parquet (or the same with .gz). Rename it.")
         return delimited(path, self.config.separator or SEPARATORS[form(path)], quoting=self.config.quoting)
 
 

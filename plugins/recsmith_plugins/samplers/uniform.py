@@ -31,7 +31,7 @@ class Uniform:
         return Draw(drawn, expected.expand(shape), expected.expand(len(positives)))
 
 
-def _build(config: Config, context: BuildContext) -> Uniform:  # noqa: ARG001
+def _build(config: Config, context: BuildContext) -> Uniform:
     return Uniform(context.items)
 
 

@@ -29,7 +29,7 @@ class Constant:
         """Nothing to load."""
 
 
-def _build(config: Config, context: BuildContext) -> Constant:  # noqa: ARG001
+def _build(config: Config, context: BuildContext) -> Constant:
     return Constant()
 
 

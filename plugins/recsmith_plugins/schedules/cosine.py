@@ -43,7 +43,7 @@ class Cosine:
         """Nothing to load."""
 
 
-def _build(config: CosineConfig, context: BuildContext) -> Cosine:  # noqa: ARG001
+def _build(config: CosineConfig, context: BuildContext) -> Cosine:
     return Cosine(config)
 
 

@@ -48,7 +48,7 @@ def _anneal(start: float, end: float, share: float) -> float:
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
-def _build(config: OneCycleConfig, context: BuildContext) -> OneCycle:  # noqa: ARG001
+def _build(config: OneCycleConfig, context: BuildContext) -> OneCycle:
     return OneCycle(config)
 
 

@@ -52,7 +52,7 @@ class Plateau:
         self.best = state.get("best", -math.inf)
 
 
-def _build(config: PlateauConfig, context: BuildContext) -> Plateau:  # noqa: ARG001
+def _build(config: PlateauConfig, context: BuildContext) -> Plateau:
     return Plateau(config)
 
 

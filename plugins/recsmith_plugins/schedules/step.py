@@ -39,7 +39,7 @@ class Step:
         """Nothing to load."""
 
 
-def _build(config: StepConfig, context: BuildContext) -> Step:  # noqa: ARG001
+def _build(config: StepConfig, context: BuildContext) -> Step:
     return Step(config)
 
 

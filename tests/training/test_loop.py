@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from recsmith.contracts.config import Choice
+from recsmith.contracts.data import State
+from recsmith.contracts.errors import NotFiniteError
+from recsmith.training.batches import make_examples
+from recsmith.training.loop import Replay, epochs
+from recsmith.training.objective import SeenItems
+from recsmith.training.optimizers import make_optimizer
+
+SMALL = {"heads": 2, "head_dim": 8, "blocks": 1, "max_length": 20}
+
+
+def built(learning, interactions, *, model="sasrec", seed=0, **training):
+    params = SMALL if model == "sasrec" else {"dim": 8}
+    settings = {"batch_size": 16, **training}
+    context = learning.context(item_counts=interactions.counts, users=interactions.users, seed=seed)
+    made = learning.build("models", Choice(name=model, params={**params, "training": settings}), context)
+    kind = learning.spec("models", model).examples
+    return made, (made, made.config.training, kind, interactions, context)
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.module.state_dict().items()}
+
+
+def through_json(state):
+    return State(json.loads(json.dumps(state.values)), {name: array.copy() for name, array in state.arrays.items()})
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "adagrad"])
+@pytest.mark.parametrize("model", ["sasrec", "bpr_mf"])
+def test_resuming_gives_bit_equal_parameters(learning, cycles, optimizer, model):
+    schedule = {"name": "plateau", "params": {"wait": 1}}
+    whole, arguments = built(learning, cycles, model=model, optimizer=optimizer, schedule=schedule)
+    for done in epochs(*arguments, total_epochs=4):
+        done.observe(-done.epoch)  # ever worse: the rate drops
+        if done.epoch == 2:
+            kept, trained = through_json(done.state()), whole.state()
+        torch.rand(3)  # the consumer's own use of the generator changes nothing
+    other, arguments = built(learning, cycles, model=model, seed=0, optimizer=optimizer, schedule=schedule)
+    other.load(trained)
+    numbers = []
+    for done in epochs(*arguments, total_epochs=4, resume=kept):
+        done.observe(-done.epoch)
+        numbers.append(done.epoch)
+    assert numbers == [3, 4]
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(other)[name]), name
+
+
+def test_equal_seeds_give_equal_models_and_others_do_not(learning, cycles):
+    def trained(seed):
+        model, arguments = built(learning, cycles, seed=seed)
+        for _ in epochs(*arguments, total_epochs=2):
+            pass
+        return model.module.positions.weight
+
+    assert torch.equal(trained(3), trained(3))
+    assert not torch.equal(trained(3), trained(4))
+
+
+def test_training_leaves_the_global_generator_as_it_was(learning, cycles):
+    _, arguments = built(learning, cycles)
+    before = torch.get_rng_state()
+    next(epochs(*arguments))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax", "bce", "gbce", "bpr"])
+@pytest.mark.parametrize("model", ["sasrec", "bpr_mf"])
+def test_every_loss_falls_on_every_kind_of_example(learning, cycles, loss, model):
+    _, arguments = built(learning, cycles, model=model, loss={"name": loss}, learning_rate=1e-2)
+    losses = [done.loss for done in epochs(*arguments, total_epochs=8)]
+    seen_it_all = model == "bpr_mf" and loss != "full_softmax"  # most walkers visit all items: no negatives are left
+    assert losses[-1] < losses[0] or seen_it_all
+
+
+def test_the_gradient_in_pieces_is_that_of_the_mean_loss(learning, cycles, monkeypatch):
+    """Against plain autograd on the whole batch, with pieces of 64 positions."""
+    monkeypatch.setattr("recsmith.training.objective.CELLS", 1)
+    model, arguments = built(
+        learning, cycles, batch_size=4096, loss={"name": "full_softmax"}, gradient_clip=1e9, l1=1e-9
+    )
+    seen = {}
+    real_step = torch.optim.AdamW.step
+
+    def step(self, *rest):
+        seen.update({name: p.grad.clone() for name, p in model.module.named_parameters() if p.grad is not None})
+        return real_step(self, *rest)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    model.module.dropout.dropped = model.module.blocks[0].dropout.dropped = 0
+    twin = learning.build("models", Choice(name="sasrec", params=SMALL), arguments[4]).module.eval()
+    next(epochs(*arguments, total_epochs=1))
+    batch = next(make_examples("sequences", cycles, batch_size=4096, device="cpu", length=20).epoch(0, 1).batches)
+    logits = twin(batch.inputs)[batch.targets >= 0] @ twin.table().T
+    torch.nn.functional.cross_entropy(logits, batch.positives).backward()
+    for name, parameter in twin.named_parameters():
+        torch.testing.assert_close(seen[name], parameter.grad, atol=2e-6, rtol=1e-4)
+
+
+def test_a_recorded_trace_is_replayed(learning, cycles):
+    _, arguments = built(learning, cycles, schedule={"name": "cosine"})
+    first = [done.factors for done in epochs(*arguments, total_epochs=5)]
+    _, arguments = built(learning, cycles)
+    second = [done.factors for done in epochs(*arguments, factors=first)]
+    np.testing.assert_allclose(first, second)
+
+
+def test_a_replay_is_linear_between_points_and_keeps_a_drop_between_epochs():
+    replay = Replay([[1.0, 0.5], [0.1, 0.1]], total=2)
+    assert replay.factor(0.125) == pytest.approx(1.0)  # a quarter of epoch 1: its first point
+    assert replay.factor(0.25) == pytest.approx(0.75)
+    assert replay.factor(0.49) == 0.5
+    assert replay.factor(0.5) == 0.1
+    assert replay.factor(1.0) == 0.1
+
+
+def test_a_loss_that_is_not_finite_names_epoch_step_and_remedy(learning, cycles):
+    model, arguments = built(learning, cycles)
+    with torch.no_grad():
+        model.module.positions.weight[0, 0] = math.nan
+    with pytest.raises(NotFiniteError, match=r"epoch 1, step 1 of .*lower learning_rate"):
+        next(epochs(*arguments))
+
+
+def test_l1_shrinks_what_the_loss_does_not_need(learning, cycles):
+    def size(l1):
+        model, arguments = built(learning, cycles, l1=l1, learning_rate=1e-2)
+        for _ in epochs(*arguments, total_epochs=5):
+            pass
+        return sum(float(value.detach().abs().sum()) for value in model.module.parameters())
+
+    assert size(1e-3) < 0.9 * size(1e-9)
+
+
+def test_weight_decay_leaves_vectors_alone(learning, cycles):
+    model, (_, training, *_) = built(learning, cycles, weight_decay=0.1)
+    for group in make_optimizer(training, model.module).param_groups:
+        expected = {0.1} if group["weight_decay"] else {0.0}
+        assert {group["weight_decay"]} == expected
+        assert all((parameter.ndim > 1) == bool(group["weight_decay"]) for parameter in group["params"])
+
+
+def test_seen_items_are_those_of_the_matrix(cycles):
+    seen = SeenItems(cycles, "cpu")
+    matrix = cycles.histories.matrix(cycles.items).toarray() > 0
+    users, items = torch.arange(cycles.users), torch.arange(cycles.items)
+    assert (seen.contains(users, items).numpy() == matrix).all()
