@@ -325,7 +325,7 @@ class RawTables:
 class Reader(Protocol):
     """Reads one kind of source."""
 
-    def read(self, source: Any) -> RawTables:  # noqa: ANN401 - a path, or a table from Python
+    def read(self, source: Any) -> RawTables:
         """Read the tables of `source`; raise DataError with file and place when they are not readable."""
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +68,10 @@ class Searcher:
         self._asha = Asha(task.families, task.objective, view.direction)
         rows = view.rows()
         self._finished = view.finished()
+        best = view.best()
+        self._sign = 1.0 if view.direction == "maximize" else -1.0
+        self._best = -math.inf if best is None or best.value is None else self._sign * best.value
+        self._refit = 0.0 if best is None else best.seconds  # to learn the best again takes as long as it did
         tried = {row.model for row in rows if row.origin == "default"}
         rank = {family.name: COSTS.index(family.cost) for family in task.families}
         self._defaults = sorted(defaults(view.space), key=lambda default: rank[default[0]])
@@ -84,9 +89,13 @@ class Searcher:
             return "trials"
         if self._interrupted:
             return "interrupted"
-        if self._time is not None and self._record.clock.seconds >= self._time:
+        if self._time is not None and self._left(self._time) <= 0:
             return "time"
         return None
+
+    def _left(self, budget: float) -> float:
+        """Seconds that the search may still take of the budget, the refit's share set aside."""
+        return budget - self._refit - self._record.clock.seconds
 
     @property
     def stop_order(self) -> str | None:
@@ -109,7 +118,7 @@ class Searcher:
             self._tried += 1
         plan = self._task.make_plan(asked)
         if self._time is not None:
-            plan = plan.model_copy(update={"deadline": time.time() + self._time - self._record.clock.seconds})
+            plan = plan.model_copy(update={"deadline": time.time() + self._left(self._time)})
         self.running[plan.number] = plan
         return plan
 
@@ -129,6 +138,8 @@ class Searcher:
             return
         self._record.complete(result)
         self._finished += 1
+        if result.state == "complete" and result.value is not None and self._sign * result.value > self._best:
+            self._best, self._refit = self._sign * result.value, result.seconds
         _guarded(self._listener.trial_finished, result)
 
     def _next_default(self) -> tuple[str, dict[str, Any]] | None:

@@ -65,6 +65,6 @@ def export_artifact(
         prepared = learn_again(result, fold, setup)
     with tempfile.TemporaryDirectory(prefix="recsmith-") as scratch:
         whole = save(
-            Path(scratch) / "artifact", prepared, fold, setup, view=view, trial=row.number, test=judged, refit=refit
+            Path(scratch) / "artifact", prepared, fold, setup, view=view, result=result, test=judged, refit=refit
         )
         return export_verified(whole, destination.absolute(), Choice(name=form), registry)

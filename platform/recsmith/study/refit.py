@@ -8,6 +8,7 @@ from recsmith.artifacts.load import load_artifact
 from recsmith.artifacts.save import Member, save_artifact
 from recsmith.contracts.artifact import ArtifactFacts
 from recsmith.contracts.errors import StudyError
+from recsmith.contracts.results import TrialResult
 from recsmith.evaluation.judge import judge
 from recsmith.search.suggest import derive_seed
 from recsmith.study.prepare import learn, prepare
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsmith.contracts.data import Fold
-    from recsmith.contracts.results import Figure, TrialResult
+    from recsmith.contracts.results import Figure
     from recsmith.records.study_view import StudyView, TrialRow
     from recsmith.study.prepare import Prepared
     from recsmith.study.setup import Setup
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 def chosen(view: StudyView, number: int | None = None) -> tuple[TrialRow, TrialResult]:
     """The best trial of a study, or the complete trial of that number, with its full result.
 
+    Where time was up before any trial was complete, the best epoch of those that had begun is taken.
+
     Raises:
-        StudyError: there is no such trial, or it is not complete.
+        StudyError: there is no such trial, or it is not complete, or no trial has finished an epoch.
     """
     if number is None:
         row = view.best()
         if row is None:
-            raise StudyError(f"{view.folder}: no trial is complete. {_why_not(view)}")
+            return _furthest(view)
     else:
         row = next((row for row in view.rows() if row.number == number), None)
         if row is None or row.state != "complete":
@@ -40,6 +43,32 @@ def chosen(view: StudyView, number: int | None = None) -> tuple[TrialRow, TrialR
     result = view.result(row.root)
     if result is None:
         raise StudyError(f"{view.folder}/trials/{row.root}: result.json is missing; the trial cannot be learnt again.")
+    return row, result.model_copy(update={"number": row.number})
+
+
+def _furthest(view: StudyView) -> tuple[TrialRow, TrialResult]:
+    sign = 1.0 if view.direction == "maximize" else -1.0
+    found: list[tuple[float, TrialRow, TrialResult]] = []
+    for row in view.rows():
+        history = view.trial_folder(row.root).history()
+        if row.state in ("pruned", "retried") and row.configuration is not None and history:
+            best = max(history, key=lambda epoch: sign * epoch.metrics[view.plan.aim])
+            value = best.metrics[view.plan.aim]
+            result = TrialResult(
+                number=row.number,
+                root=row.root,
+                state="pruned",
+                configuration=row.configuration,
+                best_epoch=best.epoch,
+                value=value,
+                metrics=best.metrics,
+                history=tuple(history),
+                seconds=sum(epoch.seconds for epoch in history),
+            )
+            found.append((sign * value, row, result))
+    if not found:
+        raise StudyError(f"{view.folder}: no trial is complete. {_why_not(view)}")
+    _, row, result = max(found, key=lambda entry: entry[0])
     return row, result
 
 
@@ -72,7 +101,7 @@ def save(
     setup: Setup,
     *,
     view: StudyView,
-    trial: int,
+    result: TrialResult,
     test: dict[str, Figure],
     refit: Literal["train+valid", "all"],
 ) -> Path:
@@ -80,7 +109,7 @@ def save(
     plan = setup.plan
     facts = ArtifactFacts(
         study=plan.name,
-        trial=trial,
+        trial=result.number,
         scenario=plan.scenario,
         mask_seen=plan.mask_seen,
         objective=plan.aim,
@@ -94,15 +123,10 @@ def save(
         refit=refit,
     )
     encoders = {column: encoder.state() for column, encoder in prepared.encoders.items()}
-    configuration = view.result(_root(view, trial)).configuration  # type: ignore[union-attr]
-    member = Member(configuration, prepared.model.state(), encoders)
+    member = Member(result.configuration, prepared.model.state(), encoders)
     written = save_artifact(destination, [member], fold, setup.registry, facts=facts)
     load_artifact(written, registry=setup.registry)
     return written
-
-
-def _root(view: StudyView, number: int) -> int:
-    return next(row.root for row in view.rows() if row.number == number)
 
 
 def _why_not(view: StudyView) -> str:

@@ -114,14 +114,14 @@ def _finish(setup: Setup, record: StudyRecord, manager: PluginManager) -> StudyR
     prepared = learn_again(result, fold, setup)
     test = judge_once(prepared, fold, setup)
     artifact = save(
-        record.folder / ARTIFACT, prepared, fold, setup, view=view, trial=row.number, test=test, refit="train+valid"
+        record.folder / ARTIFACT, prepared, fold, setup, view=view, result=result, test=test, refit="train+valid"
     )
     manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
     tell(manager, "artifact_saved", path=artifact, manifest=manifest)
     found = StudyResult(
         name=setup.plan.name,
         folder=str(record.folder),
-        best=result.model_copy(update={"number": row.number}),
+        best=result,
         test=test,
         split_hash=setup.split.hash,
         artifact=str(artifact),
