@@ -69,6 +69,7 @@ class Plugin:
                 api_version=1,
                 build=unbuildable,
                 training="gradient",
+                examples="sequences",
                 config=NetConfig,
                 needs=frozenset({"order"}),
                 offers=ranks,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from recsmith.contracts.config import Config
+from recsmith.contracts.errors import PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 API_VERSION = 1
 
 LOG_CAPABILITIES = frozenset({"timestamps", "order", "values", "item_features", "user_features", "small_catalogue"})
+
+Examples = Literal["sequences", "pairs", "user_rows"]
 
 Kind = Literal[
     "readers",
@@ -173,8 +176,12 @@ class ModelSpec(Spec):
 
     build: Callable[[Any, BuildContext], Model]
     training: Literal["closed_form", "gradient"]
-    examples: Literal["sequences", "pairs", "user_rows", "feature_rows"] | None = None
+    examples: Examples | None = None  # what a gradient model learns from; None for a closed form
     cost: Literal["seconds", "minutes", "hours"] = "seconds"  # of one trial on a small log: cheapest go first
+
+    def __post_init__(self) -> None:
+        if (self.training == "gradient") != (self.examples is not None):
+            raise PluginError(f"model {self.name!r}: `examples` is for gradient models, and each of them needs it.")
 
 
 # --- content ----------------------------------------------------------------------------------------------------------

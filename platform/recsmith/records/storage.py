@@ -32,7 +32,7 @@ def open_storage(folder: Path, storage: str | None, *, read_only: bool = False) 
     if storage is None:
         path = (folder / "study.db").absolute()
         if read_only and not path.exists():
-            raise StudyError(f"{folder}: there is no study here (no study.db). Start one with `recsmith run`.")
+            raise StudyError(f"{folder}: there is no study here (no study.db). Start one with `recsmith study run`.")
         mode = "mode=ro" if read_only else "mode=rwc"
         if read_only and not path.with_name("study.db-wal").exists():
             mode += "&immutable=1"  # nobody writes, and not even an index of the write-ahead log is made

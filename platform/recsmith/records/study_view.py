@@ -67,7 +67,7 @@ class StudyView:
         folder = Path(folder)
         identity = read_identity(folder)
         if identity is None:
-            raise StudyError(f"{folder}: there is no study here (no study.json). Start one with `recsmith run`.")
+            raise StudyError(f"{folder}: there is no study here (no study.json). Start one with `recsmith study run`.")
         storage = open_storage(folder, identity.plan.storage, read_only=True)
         try:
             study = optuna.load_study(study_name=identity.plan.name, storage=storage)

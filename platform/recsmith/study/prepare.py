@@ -86,14 +86,15 @@ def learn(
         resume: the trainer's state after the last epoch that was done; the model was loaded before.
         factors: recorded learning-rate factors of each epoch to be replayed: exactly so many epochs.
     """
-    if prepared.training is None:
+    examples = prepared.spec.examples
+    if prepared.training is None or examples is None:
         prepared.model.fit(interactions)
         yield EpochDone(1, None, (), lambda _: None, State)
         return
     yield from epochs(
         prepared.model,
         prepared.training,
-        prepared.spec.examples or "sequences",
+        examples,
         interactions,
         prepared.context,
         resume=resume,

@@ -125,7 +125,7 @@ def _finish(setup: Setup, record: StudyRecord, manager: PluginManager) -> StudyR
         test=test,
         split_hash=setup.split.hash,
         artifact=str(artifact),
-        counts={**view.counts()},
+        counts=dict(view.counts().items()),
         seconds=round(view.seconds, 1),
     )
     write_study_result(record.folder, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from recsmith.contracts.data import Interactions, LongArray
-
-Kind = Literal["sequences", "pairs", "user_rows"]
+    from recsmith.contracts.plugins import Examples as ExampleKind
 
 POOL = 16  # batches among which windows of similar length are sought
 
@@ -38,7 +37,7 @@ class Examples(Protocol):
 
 
 def make_examples(
-    kind: Kind, interactions: Interactions, *, batch_size: int, device: str, length: int | None = None
+    kind: ExampleKind, interactions: Interactions, *, batch_size: int, device: str, length: int | None = None
 ) -> Examples:
     """The examples of that kind on `device`, `batch_size` of them in a batch; `length` is the windows' T."""
     if kind == "sequences":
@@ -62,12 +61,9 @@ class Sequences:
         self.batch_size = batch_size
         self.length = length
         self.device = device
+        self.items = histories.item_num  # shared by all trials of a node: read, never copied as a whole
         self.starts = histories.indptr[:-1]
         self.counts = histories.lengths
-        before = np.roll(histories.item_num.astype(np.int64) + 1, 1)
-        before[self.starts[self.counts > 0]] = 0
-        self.inputs = torch.from_numpy(before).to(device)  # [N]
-        self.targets = torch.from_numpy(histories.item_num.astype(np.int64)).to(device)  # [N]
 
     def epoch(self, seed: int, number: int) -> EpochBatches:
         """Windows of similar length together, in random order."""
@@ -75,7 +71,7 @@ class Sequences:
         user, start, size = self._windows(rng)
         groups = _grouped_by_length(size, self.batch_size, rng)
         batches = (self._batch(user[rows], start[rows], size[rows]) for rows in groups)
-        return EpochBatches(len(groups), len(self.targets), batches)
+        return EpochBatches(len(groups), len(self.items), batches)
 
     def _windows(self, rng: np.random.Generator) -> tuple[LongArray, LongArray, LongArray]:
         """User, first row and length of every window, [W] each."""
@@ -89,17 +85,19 @@ class Sequences:
         return user, self.starts[user] + begin, end - begin
 
     def _batch(self, user: LongArray, start: LongArray, size: LongArray) -> Batch:
-        step = torch.arange(int(size.max()), device=self.device)
-        begin = torch.from_numpy(start).to(self.device).unsqueeze(1)
-        real = step < torch.from_numpy(size).to(self.device).unsqueeze(1)  # [B, T]
-        place = torch.where(real, begin + step, 0)
-        targets = torch.where(real, self.targets[place], -1)
+        step = np.arange(size.max())
+        real = step < size[:, None]  # [B, T]
+        place = np.where(real, start[:, None] + step, 0)
+        opens = place == self.starts[user][:, None]
+        targets = torch.from_numpy(np.where(real, self.items[place], -1).astype(np.int64)).to(self.device)
+        inputs = np.where(real & ~opens, self.items[place - 1] + 1, 0).astype(np.int64)
+        rows = torch.from_numpy(real).to(self.device)
         return Batch(
             user=torch.from_numpy(user).to(self.device),
-            positives=targets[real],
-            inputs=torch.where(real, self.inputs[place], 0),
+            positives=targets[rows],
+            inputs=torch.from_numpy(inputs).to(self.device),
             targets=targets,
-            position_user=real.nonzero()[:, 0],
+            position_user=rows.nonzero()[:, 0],
         )
 
 
@@ -108,19 +106,22 @@ class Pairs:
 
     def __init__(self, interactions: Interactions, batch_size: int, device: str) -> None:
         self.batch_size = batch_size
-        self.users = torch.from_numpy(interactions.histories.rows).to(device)  # [N]
-        self.items = torch.from_numpy(interactions.histories.item_num.astype(np.int64)).to(device)
+        self.device = device
+        self.indptr = interactions.histories.indptr
+        self.items = interactions.histories.item_num  # shared by all trials of a node
 
     def epoch(self, seed: int, number: int) -> EpochBatches:
         """Every interaction once."""
-        rng = np.random.default_rng([seed, number])
-        order = torch.from_numpy(rng.permutation(len(self.items))).to(self.items.device)
-        groups = torch.split(order, self.batch_size)
-        return EpochBatches(len(groups), len(order), (self._batch(rows) for rows in groups))
+        order = np.random.default_rng([seed, number]).permutation(len(self.items))
+        starts = range(0, len(order), self.batch_size)
+        batches = (self._batch(order[start : start + self.batch_size]) for start in starts)
+        return EpochBatches(len(starts), len(order), batches)
 
-    def _batch(self, rows: torch.Tensor) -> Batch:
-        example = torch.arange(len(rows), device=rows.device)
-        return Batch(user=self.users[rows], positives=self.items[rows], position_user=example)
+    def _batch(self, rows: LongArray) -> Batch:
+        users = np.searchsorted(self.indptr, rows, side="right") - 1
+        items = torch.from_numpy(self.items[rows].astype(np.int64)).to(self.device)
+        example = torch.arange(len(rows), device=self.device)
+        return Batch(user=torch.from_numpy(users).to(self.device), positives=items, position_user=example)
 
 
 class UserRows:

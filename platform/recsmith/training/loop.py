@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.data import Interactions
     from recsmith.contracts.plugins import BuildContext, GradientModel, SequenceModel
+    from recsmith.contracts.plugins import Examples as ExampleKind
     from recsmith.contracts.training import Schedule, Training
-    from recsmith.training.batches import EpochBatches, Examples, Kind
+    from recsmith.training.batches import EpochBatches, Examples
 
 POINTS = 8  # learning-rate factors recorded in each epoch
 
@@ -35,7 +36,7 @@ class EpochDone:
     """
 
     epoch: int  # from 1
-    loss: float  # mean over the epoch's positives, without the l1 penalty
+    loss: float | None  # mean over the epoch's positives, without the l1 penalty; None for a closed form
     factors: tuple[float, ...]  # learning-rate factors at the middles of POINTS equal stretches
     observe: Callable[[float], None]
     state: Callable[[], State]
@@ -44,7 +45,7 @@ class EpochDone:
 def epochs(
     model: GradientModel,
     training: Training,
-    examples: Kind,
+    examples: ExampleKind,
     interactions: Interactions,
     context: BuildContext,
     *,
@@ -79,7 +80,7 @@ def epochs(
 
 
 def _objective(
-    model: GradientModel, training: Training, examples: Kind, interactions: Interactions, context: BuildContext
+    model: GradientModel, training: Training, examples: ExampleKind, interactions: Interactions, context: BuildContext
 ) -> Objective:
     seen = SeenItems(interactions, context.device) if examples == "pairs" else None
     return Objective(model, context.part("losses", training.loss), interactions.items, seen)

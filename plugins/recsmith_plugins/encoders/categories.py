@@ -60,7 +60,7 @@ class Categories:
         self.words, self.weights = state.values["words"], state.arrays["weights"]
 
 
-def build(config: CategoriesConfig, context: BuildContext) -> Categories:  # noqa: ARG001 - the factory's signature
+def build(config: CategoriesConfig, context: BuildContext) -> Categories:
     """An unfitted encoder."""
     return Categories(config)
 

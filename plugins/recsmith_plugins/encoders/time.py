@@ -61,7 +61,7 @@ class Time:
         self.mean, self.deviation = float(state.values["mean"]), float(state.values["deviation"])
 
 
-def build(config: TimeConfig, context: BuildContext) -> Time:  # noqa: ARG001 - the factory's signature
+def build(config: TimeConfig, context: BuildContext) -> Time:
     """An unfitted encoder."""
     return Time(config)
 

@@ -53,7 +53,7 @@ class Concatenate:
         return sparse.hstack([sparse.csr_array(block) for block in scaled], format="csr")
 
 
-def build(config: ConcatenateConfig, context: BuildContext) -> Concatenate:  # noqa: ARG001 - the factory's signature
+def build(config: ConcatenateConfig, context: BuildContext) -> Concatenate:
     """A fuser."""
     return Concatenate(config)
 

@@ -69,7 +69,7 @@ class RidgeFoldIn:
         }
 
 
-def build(config: RidgeFoldInConfig, context: BuildContext) -> RidgeFoldIn:  # noqa: ARG001 - the factory's signature
+def build(config: RidgeFoldInConfig, context: BuildContext) -> RidgeFoldIn:
     """A meta-learner."""
     return RidgeFoldIn(config)
 

@@ -93,7 +93,7 @@ class Bias:
         self.users, self.items = state.arrays["users"], state.arrays["items"]
 
 
-def build(config: BiasConfig, context: BuildContext) -> Bias:  # noqa: ARG001 - the factory's signature
+def build(config: BiasConfig, context: BuildContext) -> Bias:
     """An unfitted model."""
     return Bias(config)
 

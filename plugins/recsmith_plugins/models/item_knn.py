@@ -79,7 +79,7 @@ class ItemKNN:
         self.ordered = bool(state.values["ordered"])
 
 
-def build(config: ItemKNNConfig, context: BuildContext) -> ItemKNN:  # noqa: ARG001 - the factory's signature
+def build(config: ItemKNNConfig, context: BuildContext) -> ItemKNN:
     """An unfitted model."""
     return ItemKNN(config)
 

@@ -60,7 +60,7 @@ class Popularity:
         self.counts = state.arrays["counts"]
 
 
-def build(config: PopularityConfig, context: BuildContext) -> Popularity:  # noqa: ARG001 - the factory's signature
+def build(config: PopularityConfig, context: BuildContext) -> Popularity:
     """An unfitted model."""
     return Popularity(config)
 

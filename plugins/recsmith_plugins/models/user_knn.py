@@ -84,7 +84,7 @@ class UserKNN:
         self._keep(unpack_csr("taken", state.arrays))
 
 
-def build(config: UserKNNConfig, context: BuildContext) -> UserKNN:  # noqa: ARG001 - the factory's signature
+def build(config: UserKNNConfig, context: BuildContext) -> UserKNN:
     """An unfitted model."""
     return UserKNN(config)
 
