@@ -44,13 +44,14 @@ class Shop:
     loyalty: float = 0.8  # chance that a fresh start is in the user's own group
 
 
-def demo_log(folder: Path, seed: int = 0, users: int = 300, items: int = 120, length: int = 24) -> Path:
+def demo_log(folder: Path, seed: int = 0, users: int = 400, items: int = 240, length: int = 16) -> Path:
     """Write a demo log into `folder` and return it: interactions.csv, items.csv, users.csv, images/, audio/.
 
     Known structure: an interaction is, with chance .6, the next place in the chain of the last item's group; else a
-    fresh start, with chance .8 in the user's own group, at a place that follows popularity. So a sequence model beats
-    item-kNN, which beats popularity, and kNN on the text beats popularity. Text, category, picture (hue), sound
-    (pitch) and price tell an item's group. Equal arguments give equal bytes; folder and files are made or overwritten.
+    fresh start, with chance .8 in the user's own group, at a place that follows popularity. No user has an item
+    twice. So a sequence model beats item-kNN, which beats popularity, and kNN on the text beats popularity. Text,
+    category, picture (hue), sound (pitch) and price tell an item's group. Equal arguments give equal bytes; folder and
+    files are made or overwritten.
 
     Args:
         folder: where to write.
@@ -100,21 +101,24 @@ def _interactions(
 
 
 def _walk(shop: Shop, own: int, generator: np.random.Generator) -> list[int]:
-    """The items of one user in order."""
-    walk = [_fresh(shop, own, generator)]
-    for _ in range(int(generator.integers(shop.length // 2, 3 * shop.length // 2))):
+    """The items of one user in order, each once."""
+    walk = [_fresh(shop, own, frozenset(), generator)]
+    size = int(generator.integers(shop.length // 2, 3 * shop.length // 2))
+    while len(walk) <= min(size, shop.items - shop.groups):
         after = walk[-1] + shop.groups
-        if generator.random() < shop.follow:
-            walk.append(after if after < shop.items else after % shop.groups)
-        else:
-            walk.append(_fresh(shop, own, generator))
+        follows = generator.random() < shop.follow and after < shop.items and after not in walk
+        walk.append(after if follows else _fresh(shop, own, frozenset(walk), generator))
     return walk
 
 
-def _fresh(shop: Shop, own: int, generator: np.random.Generator) -> int:
-    group = own if generator.random() < shop.loyalty else int(generator.integers(shop.groups))
-    places = len(range(group, shop.items, shop.groups))
-    return group + shop.groups * int(places * generator.random() ** 1.5)  # early places are more popular
+def _fresh(shop: Shop, own: int, taken: frozenset[int], generator: np.random.Generator) -> int:
+    """A place in the own group or in another one that is not taken yet; early places are more popular."""
+    while True:
+        group = own if generator.random() < shop.loyalty else int(generator.integers(shop.groups))
+        places = len(range(group, shop.items, shop.groups))
+        item = group + shop.groups * int(places * generator.random() ** 1.5)
+        if item not in taken:
+            return item
 
 
 def _item(shop: Shop, item: int, folder: Path, generator: np.random.Generator) -> tuple[str, ...]:

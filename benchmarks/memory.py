@@ -1,0 +1,230 @@
+"""Private memory of a trial's worker on a log of 20 million interactions, beyond a bare Ray worker with torch.
+
+    python benchmarks/memory.py [--interactions 20000000] [--steps 10]
+
+Whole trials on the real Ray executor, one alone and two at once, for popularity and for SASRec with sampled softmax,
+two epochs of `--steps` batches. Private memory is Private_Clean + Private_Dirty of /proc/PID/smaps_rollup: the arrays
+that workers share in Ray's object store are not in it. The driver reads it about 50 times a second, so that peaks are
+seen also while a worker holds its interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import threading
+import time
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsmith.contracts.config import Choice
+from recsmith.contracts.plan import Budget, DataPlan, Engine, Plan, TrialPlan
+from recsmith.contracts.space import Fixed, Group, OptionNode, SearchSpace
+from recsmith.data.coded import Dataset
+from recsmith.data.fold import numbered
+from recsmith.records.study_record import Asked, StudyRecord
+from recsmith.search.asha import Family
+from recsmith.search.execute import search
+from recsmith.search.ray_session import ray_session
+from recsmith.search.searcher import Task
+from recsmith.study.worker import run_planned
+from recsmith.training.batches import EpochBatches, Sequences
+from recsmith.wiring.plugins import load_plugins
+from recsmith.wiring.registry import build_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recsmith.contracts.data import Fold
+    from recsmith.contracts.results import TrialResult
+    from recsmith.search.work import Report
+
+USERS, ITEMS, JUDGED = 200_000, 50_000, 1_000
+TOGETHER = 60.0  # seconds that a trial waits for its companions before it starts
+METRICS = ("ndcg@10", "recall@10", "hit_rate@10", "coverage@10")
+LOSS = {"name": "sampled_softmax", "params": {"negatives": 256}}
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "popularity": {},
+    "sasrec": {"training": {"epochs": 2, "batch_size": 128, "loss": LOSS}},
+}
+
+
+def generated(interactions: int) -> Fold:
+    """Log-normal activity of users, Zipf-like items, one interaction a second; the last of some users is held out."""
+    rng = np.random.default_rng(0)
+    activity = np.cumsum(rng.lognormal(0.0, 1.0, USERS))
+    popularity = np.cumsum(1.0 / np.arange(20, 20 + ITEMS))
+    user = np.searchsorted(activity, rng.random(interactions) * activity[-1]).astype(np.int32)
+    item = np.searchsorted(popularity, rng.random(interactions) * popularity[-1]).astype(np.int32)
+    dataset = Dataset(
+        user=user,
+        item=item,
+        user_ids=np.array([f"user{number:06}" for number in range(USERS)], dtype=object),
+        item_ids=np.array([f"item{number:06}" for number in range(ITEMS)], dtype=object),
+        ordered=True,
+        timestamp=np.arange(interactions, dtype=np.int64) + 1_500_000_000,
+    )
+    last = np.zeros(USERS, np.int64)
+    last[user] = np.arange(interactions)
+    target = np.zeros(interactions, bool)
+    target[last[rng.choice(USERS, JUDGED, replace=False)]] = True
+    return numbered(dataset, ~target, target)
+
+
+def shared_bytes(fold: Fold) -> int:
+    """Bytes of the fold's training arrays."""
+    histories = fold.train.histories
+    return sum(array.nbytes for array in (histories.indptr, histories.item_num, histories.timestamp))
+
+
+def private_bytes(pid: int | str = "self") -> int:
+    """Memory that would be free if the process ended."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+
+
+class Watch(threading.Thread):
+    """Reads the private memory of every process that has left a file PID.pid in `place`."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(daemon=True)
+        self.place = place
+        self.peaks: dict[int, int] = {}
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.02):
+            for path in self.place.glob("*.pid"):
+                pid = int(path.stem)
+                try:
+                    self.peaks[pid] = max(self.peaks.get(pid, 0), private_bytes(pid))
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+
+
+def watched(plan: TrialPlan, fold: Fold, report: Report, *, place: Path, companions: int, steps: int) -> TrialResult:
+    """The real trial in a worker that says where it stands before."""
+    begun = private_bytes()
+    whole = Sequences.epoch
+
+    def short(self: Sequences, seed: int, number: int) -> EpochBatches:
+        epoch = whole(self, seed, number)
+        return EpochBatches(steps, epoch.positives * steps // epoch.steps, islice(epoch.batches, steps))
+
+    build_registry(load_plugins(plan.plugins, plan.without).manager)  # imports every plugin, as run_planned will
+    facts = {"pid": os.getpid(), "begun": begun, "plugins": private_bytes()}
+    (place / f"{os.getpid()}.pid").touch()
+    deadline = time.monotonic() + TOGETHER
+    while len(list(place.glob("*.pid"))) < companions and time.monotonic() < deadline:
+        time.sleep(0.01)
+    Sequences.epoch = short  # an epoch of the whole log takes half an hour
+    try:
+        result = run_planned(plan, fold, report)
+    finally:
+        Sequences.epoch = whole
+    (place / f"{os.getpid()}.json").write_text(json.dumps(facts | {"ended": private_bytes()}))
+    return result
+
+
+def trials(fold: Fold, model: str, companions: int, steps: int) -> list[dict[str, int]]:
+    """Run `companions` trials at once, in a Ray of their own; what was seen of each worker, in bytes."""
+    fields = {name: Fixed(path=f"model.{model}.{name}", value=value) for name, value in CONFIGURATIONS[model].items()}
+    options = {model: Group(path=f"model.{model}", fields=fields)}
+    space = SearchSpace(name=model, root=OptionNode(path="model", options=options, default=model))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, place = Path(scratch) / "study", Path(scratch) / "seen"
+        place.mkdir()
+
+        def make_plan(asked: Asked) -> TrialPlan:
+            return TrialPlan(
+                number=asked.number,
+                root=asked.root,
+                folder=str(folder / "trials" / str(asked.root)),
+                configuration=Choice(name=model, params=CONFIGURATIONS[model]),
+                seed=asked.root,
+                scenario="next_item",
+                objective="ndcg@10",
+                metrics=METRICS,
+            )
+
+        run = partial(watched, place=place, companions=companions, steps=steps)
+        task = Task("ndcg@10", (Family(model),), make_plan, run, fold)
+        watch = Watch(place)
+        watch.start()
+        plan = Plan(data=DataPlan(source="none"))
+        with StudyRecord.open(folder, plan, space, "split", direction="maximize") as record:
+            search(record, task, budget=Budget(trials=companions), engine=Engine(max_concurrent=companions))
+            failed = [row for row in record.view.rows() if row.state != "complete"]
+        watch.over.set()
+        watch.join()
+        if failed:
+            raise RuntimeError(f"{model}: {failed[0]}")
+        seen = [json.loads(path.read_text()) for path in sorted(place.glob("*.json"))]
+        return [facts | {"peak": watch.peaks[facts["pid"]]} for facts in seen]
+
+
+def bare_worker() -> int:
+    """Private bytes of a Ray worker that has imported torch and nothing of ours."""
+    import ray
+
+    def with_torch() -> int:
+        import torch
+
+        torch.zeros(1)
+        return int(Path("/proc/self/smaps_rollup").read_text().count("") and _private())
+
+    def _private() -> int:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+
+    with ray_session(Engine()):
+        return int(ray.get(ray.remote(with_torch).remote()))
+
+
+def model_bytes(fold: Fold, model: str) -> int:
+    """Bytes of the parameters and of the optimiser's two moments for each; of a closed form, its arrays."""
+    registry = build_registry(load_plugins().manager)
+    context = registry.context(item_counts=fold.train.counts, users=fold.train.users)
+    built = registry.build("models", Choice(name=model, params=CONFIGURATIONS[model]), context)
+    module = getattr(built, "module", None)
+    if module is None:
+        return fold.train.items * 4
+    return 3 * sum(parameter.nbytes for parameter in module.parameters())
+
+
+def lines(options: argparse.Namespace) -> Iterator[str]:
+    """The table."""
+    fold = generated(options.interactions)
+    data, bare = shared_bytes(fold), bare_worker()
+    mega = 1e-6
+    yield f"{options.interactions:,} interactions: data {data * mega:.0f} MB; bare worker with torch {bare * mega:.0f} MB"
+    yield "private MB beyond the bare worker      begun  plugins   peak  after   model   peak/data   (peak-plugins)/data"
+    for model in CONFIGURATIONS:
+        own = model_bytes(fold, model)
+        for companions in (1, 2):
+            for facts in trials(fold, model, companions, options.steps):
+                begun, plugins, peak, ended = (facts[name] - bare for name in ("begun", "plugins", "peak", "ended"))
+                yield (
+                    f"{model:12} {companions} at once               {begun * mega:8.0f} {plugins * mega:8.0f} "
+                    f"{peak * mega:6.0f} {ended * mega:6.0f} {own * mega:7.1f} {peak / data:11.2f} "
+                    f"{(peak - plugins) / data:21.2f}"
+                )
+
+
+def main() -> None:
+    """Print one line per worker."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--interactions", type=int, default=20_000_000)
+    parser.add_argument("--steps", type=int, default=10)
+    for line in lines(parser.parse_args()):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
