@@ -8,6 +8,7 @@ from recsmith.search.inline import run_inline
 from recsmith.search.interruption import interruption
 from recsmith.search.ray_session import ray_session
 from recsmith.search.searcher import Ending, Listener, Searcher, Task
+from recsmith.search.threads import threads_for
 
 if TYPE_CHECKING:
     from recsmith.contracts.plan import Budget, Engine
@@ -34,7 +35,7 @@ def search(
     """
     if engine.name == "inline":
         searcher = Searcher(record, task, budget, listener or Listener())
-        with interruption(searcher.interrupt):
+        with threads_for(engine.cpus_per_trial), interruption(searcher.interrupt):
             run_inline(searcher, task)
         return searcher.ending or "trials"
     with ray_session(engine):  # before all else that imports Ray, and before our handler: Ray sets one for SIGTERM

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ from recsmith.contracts.results import EpochReport
 from recsmith.records.trial_folder import TrialFolder
 from recsmith.search.ray_session import SLOT, resources
 from recsmith.search.silence import GRACE, silence_watched
+from recsmith.search.threads import threads_for
 from recsmith.search.work import failure, work
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ def _trial(config: dict[str, Any], run: Run, shared: object) -> None:
     """One trial, in a worker."""
     plan = TrialPlan.model_validate_json(config["plan"])
     folder = TrialFolder(plan.folder)
-    _limit_threads(config["threads"])
-    with silence_watched(folder.silence(plan.number), config["timeout"], plan.deadline) as watch:
+    silence = silence_watched(folder.silence(plan.number), config["timeout"], plan.deadline)
+    with threads_for(config["cpus"]), silence as watch:
 
         def exchange(report: EpochReport) -> str | None:
             watch.suspend()
@@ -79,12 +78,6 @@ def _trial(config: dict[str, Any], run: Run, shared: object) -> None:
             return folder.stop_order(plan.number)
 
         work(plan, run, shared, exchange)
-
-
-def _limit_threads(threads: int) -> None:
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    if "torch" in sys.modules:  # else it reads the variable when it is imported
-        sys.modules["torch"].set_num_threads(threads)
 
 
 def _resources(engine: Engine) -> Any:
@@ -130,8 +123,8 @@ class _Driver:
             over = self._searcher.ending is not None or not self._plans
             return str(TuneSearcher.FINISHED) if over else None
         self._plans[trial_id] = plan
-        threads = max(1, int(self._engine.cpus_per_trial))
-        return {"plan": plan.model_dump_json(), "threads": threads, "timeout": self._engine.trial_timeout}
+        engine = self._engine
+        return {"plan": plan.model_dump_json(), "cpus": engine.cpus_per_trial, "timeout": engine.trial_timeout}
 
     def hear(self, trial_id: str, result: dict[str, Any]) -> None:
         """An epoch; the worker waits for the order, which it finds in the trial's folder."""
