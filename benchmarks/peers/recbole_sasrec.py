@@ -46,7 +46,13 @@ class Some:
 
 def main():
     """Train for a few batches with RecBole's own trainer."""
-    log, loss, batches, threads, shape = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), json.loads(sys.argv[5])
+    log, loss, batches, threads, shape = (
+        sys.argv[1],
+        sys.argv[2],
+        int(sys.argv[3]),
+        int(sys.argv[4]),
+        json.loads(sys.argv[5]),
+    )
     torch.set_num_threads(threads)
     arrays = np.load(log)
     sys.argv = sys.argv[:1]  # RecBole reads the command line too

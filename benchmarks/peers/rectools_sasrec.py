@@ -36,7 +36,13 @@ class Stopwatch(Callback):
 
 def main():
     """Train, the first epoch not counted."""
-    log, loss, epochs, threads, shape = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), json.loads(sys.argv[5])
+    log, loss, epochs, threads, shape = (
+        sys.argv[1],
+        sys.argv[2],
+        int(sys.argv[3]),
+        int(sys.argv[4]),
+        json.loads(sys.argv[5]),
+    )
     torch.set_num_threads(threads)
     arrays = np.load(log)
     table = pd.DataFrame(

@@ -80,20 +80,16 @@ class Histories:
         rows = np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[rows]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        index = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - self.indptr[rows], lengths)
-        return Histories(
-            indptr,
-            self.item_num[index],
-            None if self.timestamp is None else self.timestamp[index],
-            None if self.value is None else self.value[index],
-            None if self.weight is None else self.weight[index],
-        )
+        return self._at(indptr, np.arange(indptr[-1]) - np.repeat(indptr[:-1] - self.indptr[rows], lengths))
 
     def last(self, count: int) -> Histories:
         """Only the `count` most recent interactions of every list."""
         keep = np.minimum(self.lengths, count)
         indptr = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
-        index = np.arange(indptr[-1]) + np.repeat(self.indptr[1:] - indptr[1:], keep)
+        return self._at(indptr, np.arange(indptr[-1]) + np.repeat(self.indptr[1:] - indptr[1:], keep))
+
+    def _at(self, indptr: LongArray, index: LongArray) -> Histories:
+        """The interactions `index` as lists bounded by `indptr`."""
         return Histories(
             indptr,
             self.item_num[index],
