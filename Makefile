@@ -38,7 +38,7 @@ format: $(READY)
 	$(BIN)/ruff format
 
 bench: $(READY)
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(if $(PEERS),--peers)
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -99,6 +99,7 @@ class Watch(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        """Read until it is over."""
         while not self.over.wait(0.02):
             for path in self.place.glob("*.pid"):
                 pid = int(path.stem)
@@ -203,8 +204,11 @@ def lines(options: argparse.Namespace) -> Iterator[str]:
     fold = generated(options.interactions)
     data, bare = shared_bytes(fold), bare_worker()
     mega = 1e-6
-    yield f"{options.interactions:,} interactions: data {data * mega:.0f} MB; bare worker with torch {bare * mega:.0f} MB"
-    yield "private MB beyond the bare worker      begun  plugins   peak  after   model   peak/data   (peak-plugins)/data"
+    size = f"data {data * mega:.0f} MB; bare worker with torch {bare * mega:.0f} MB"
+    yield f"{options.interactions:,} interactions: {size}"
+    yield (
+        "private MB beyond the bare worker      begun  plugins   peak  after   model   peak/data   (peak-plugins)/data"
+    )
     for model in CONFIGURATIONS:
         own = model_bytes(fold, model)
         for companions in (1, 2):
