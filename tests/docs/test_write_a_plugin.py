@@ -22,7 +22,8 @@ PAGE = Path(__file__).parents[2] / "docs/write_a_plugin.md"
 def registry(tmp_path, monkeypatch):
     """The registry with the distribution of the page on the path."""
     text = PAGE.read_text(encoding="utf-8")
-    code, project = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1]
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    project = re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1]
     name, module = re.search(r'^"(model\.\w+)" = "([\w.]+)"$', project, re.MULTILINE).groups()
     package, file = module.split(".")
     (tmp_path / package).mkdir()
