@@ -22,6 +22,7 @@ LongArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 FeatureMatrix = FloatArray | sparse.csr_array  # one row per item or user, float32
 
+COUNTED_AT_ONCE = 1 << 20  # interactions
 ABSENT = -1  # the number of a user or an item that training has not seen; pads ranked lists too
 
 Role = Literal["id", "category", "categories", "number", "time", "text", "image", "audio", "vector"]
@@ -135,7 +136,11 @@ class Interactions:
     @property
     def counts(self) -> LongArray:
         """Interactions per item, [I]."""
-        return np.bincount(self.histories.item_num, minlength=self.items).astype(np.int64)
+        counts = np.zeros(self.items, np.int64)
+        items = self.histories.item_num
+        for start in range(0, len(items), COUNTED_AT_ONCE):  # bincount makes an int64 copy of what it counts
+            counts += np.bincount(items[start : start + COUNTED_AT_ONCE], minlength=self.items)
+        return counts
 
     @property
     def last_timestamp(self) -> int | None:

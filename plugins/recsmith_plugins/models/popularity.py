@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from recsmith.contracts.config import Config
-from recsmith.contracts.data import DoubleArray, FloatArray, Interactions, Requests, State
+from recsmith.contracts.data import FloatArray, Interactions, Requests, State
 from recsmith.contracts.domains import Categorical, Float
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
@@ -23,15 +23,14 @@ class PopularityConfig(Config):
     days: Annotated[float, Float(1.0, 365.0, log=True)] = 30.0  # length of the window, or the half-life
 
 
-def _weights(interactions: Interactions, config: PopularityConfig) -> DoubleArray:
-    """What each interaction counts, [N]: the last moment of the log is "now"."""
+def _counted(interactions: Interactions, config: PopularityConfig) -> FloatArray:
+    """Weighted interactions per item, [I]: the last moment of the log is "now"."""
     stamps, now = interactions.histories.timestamp, interactions.last_timestamp
     if stamps is None or now is None or config.weighting == "all_time":
-        return np.ones(len(interactions.histories.item_num))
+        return interactions.counts.astype(np.float32)
     age = (now - stamps) / SECONDS_PER_DAY
-    if config.weighting == "window":
-        return (age < config.days).astype(np.float64)
-    return np.exp2(-age / config.days)
+    weights = (age < config.days).astype(np.float64) if config.weighting == "window" else np.exp2(-age / config.days)
+    return np.bincount(interactions.histories.item_num, weights, minlength=interactions.items).astype(np.float32)
 
 
 @dataclass
@@ -43,9 +42,7 @@ class Popularity:
 
     def fit(self, interactions: Interactions) -> None:
         """Count the interactions of every item."""
-        weights = _weights(interactions, self.config)
-        counts = np.bincount(interactions.histories.item_num, weights, minlength=interactions.items)
-        self.counts = counts.astype(np.float32)
+        self.counts = _counted(interactions, self.config)
 
     def scores(self, requests: Requests) -> FloatArray:
         """The counts, once per request, [B, I]."""
