@@ -61,6 +61,11 @@ def test_a_finished_study_shows_its_trials_its_test_figures_and_its_artifact(stu
     assert {"number", "state", "model", "params", "metrics", "seconds"} <= set(shown["trials"][0])
 
 
+def test_ended_trials_keep_their_history_and_free_their_checkpoints(study):
+    assert len(list(study.glob("trials/*/history.jsonl"))) == 8
+    assert list(study.glob("trials/*/checkpoint.safetensors")) == []
+
+
 def test_the_artifact_verifies(study):
     assert "verified" in recsmith("verify", study / "artifact").stdout
 

@@ -110,14 +110,6 @@ class Histories:
             matrix.data[:] = 1.0
         return matrix
 
-    def padded(self, length: int) -> LongArray:
-        """The last `length` items of every list as int64 [B, T], right-aligned: 0 pads, item i is i + 1."""
-        recent = self.last(length)
-        table = np.zeros((len(self), length), np.int64)
-        column = np.arange(len(recent.item_num)) - np.repeat(recent.indptr[1:], recent.lengths) + length
-        table[recent.rows, column] = recent.item_num.astype(np.int64) + 1
-        return table
-
 
 @dataclass(frozen=True, eq=False)
 class Interactions:

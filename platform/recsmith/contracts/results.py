@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,4 +64,3 @@ class StudyResult(Result):
     artifact: str
     counts: dict[str, int]
     seconds: float
-    extra: dict[str, Any] = Field(default_factory=dict)

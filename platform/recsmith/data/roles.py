@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-ROLES: tuple[Role, ...] = get_args(Role)
 SAMPLE = 5_000  # values that are looked at to infer a role
 ENDINGS: dict[Role, tuple[str, ...]] = {
     "image": (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"),

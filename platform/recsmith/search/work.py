@@ -58,6 +58,7 @@ def work(
         return None
     result = _sealed(result, plan, pruned=bool(orders))
     folder.write_result(result)
+    folder.drop_checkpoint()
     return result
 
 

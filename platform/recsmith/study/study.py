@@ -108,7 +108,7 @@ def _finish(setup: Setup, record: StudyRecord, manager: PluginManager) -> StudyR
     row, result = chosen(view)
     before = read_study_result(record.folder)
     if before is not None and before.best.root == row.root and Path(before.artifact).is_dir():
-        return before
+        return before.model_copy(update={"counts": dict(view.counts().items()), "seconds": round(view.seconds, 1)})
     setup.split.sealed.release("the search has ended")
     fold = setup.split.sealed.open()
     prepared = learn_again(result, fold, setup)
