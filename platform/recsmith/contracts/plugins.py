@@ -6,6 +6,7 @@ gives the object that does the work; `context.part(kind, choice)` builds another
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -310,6 +311,7 @@ class MetricSpec(Spec):
     direction: Literal["maximize", "minimize"]
     formula: str
     finish: Callable[[float], float] = float
+    within: tuple[float, float] = (-math.inf, math.inf)  # no figure, and no end of an interval, lies outside
 
 
 # --- tables and lists -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsmith.contracts.errors import PlanError
+from recsmith.contracts.results import Figure
 from recsmith.evaluation.intervals import Mean, of_lists, of_means, user_groups
 from recsmith.evaluation.lists import cut, ranked_lists
 from recsmith.evaluation.names import Measure, measures
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.data import DoubleArray, FloatArray, Fold, IntArray, RankedLists, RatedPairs
     from recsmith.contracts.plugins import Model
-    from recsmith.contracts.results import Figure
     from recsmith.wiring.registry import Registry
 
 
@@ -61,7 +61,13 @@ class Evaluation:
                 if measure.spec.judges == "catalogue"
             }
             found |= of_lists(judges, users, seed=seed, level=level)
-        return {measure.name: found[measure.name] for measure in self.asked}
+        return {measure.name: _clipped(found[measure.name], measure.spec.within) for measure in self.asked}
+
+
+def _clipped(figure: Figure, within: tuple[float, float]) -> Figure:
+    """The figure with an interval of values that the metric can take."""
+    low, high = within
+    return Figure(value=figure.value, low=max(low, figure.low), high=min(high, figure.high))
 
 
 def judge(

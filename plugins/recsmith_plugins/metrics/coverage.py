@@ -30,6 +30,7 @@ def provide_metrics() -> list[MetricSpec]:
             api_version=1,
             build=lambda _config, _context: coverage,
             judges="catalogue",
+            within=(0.0, 1.0),
             direction="maximize",
             formula="|union over b of the items of list b| / I",
             source="Ge, Delgado-Battenfeld and Jannach 2010, doi:10.1145/1864708.1864761",

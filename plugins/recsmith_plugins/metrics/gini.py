@@ -34,6 +34,7 @@ def provide_metrics() -> list[MetricSpec]:
             api_version=1,
             build=lambda _config, _context: gini,
             judges="catalogue",
+            within=(0.0, 1.0),
             direction="minimize",
             formula="Σ_i Σ_j |n_i - n_j| / (2 I Σ_i n_i), n_i = lists that hold item i",
             source="Fleder and Hosanagar 2009, doi:10.1287/mnsc.1080.0974",
