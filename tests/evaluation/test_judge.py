@@ -136,13 +136,12 @@ def test_a_fold_without_requests_is_worth_nothing_and_breaks_nothing(registry, w
 
 
 def test_no_interval_of_a_share_reaches_beyond_one(registry, written, make_fold):
-    """The replicates of a catalogue metric are shifted, and must not be shifted past what it can be."""
-    rng = np.random.default_rng(0)
-    fold = make_fold([[0]] * 12, [[1]] * 12)
-    figure = judge(written(rng.random((12, 6)).tolist()), fold, ["coverage@4"], registry, mask_seen=False)
-    coverage = figure.intervals(seed=0)["coverage@4"]
-    assert (coverage.value, coverage.high) == (1.0, 1.0)
-    assert coverage.low <= 1.0
+    """Three users share the catalogue: a resampled set covers less, and its shift must not end beyond the whole."""
+    fold = make_fold([[0], [0], [0]], [[1], [1], [1]])
+    model = written([[6, 5, 1, 1, 1, 1], [1, 1, 6, 5, 1, 1], [1, 1, 1, 1, 6, 5]])
+    found = judge(model, fold, ["coverage@2"], registry, mask_seen=False).intervals(seed=0)["coverage@2"]
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low < 1.0
 
 
 def test_several_requests_of_one_user_and_unknown_users_are_judged_one_by_one(registry, written, make_fold):
