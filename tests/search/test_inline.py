@@ -1,10 +1,9 @@
 import os
 import signal
-import threading
 import time
 
 import pytest
-from toy_search import open_record, run_search
+from toy_search import open_record, run_search, sends
 
 from recsmith.contracts.errors import StudyError
 from recsmith.search.searcher import Listener
@@ -91,8 +90,7 @@ def test_time_ends_the_search_and_the_unfinished_trial_goes_on_in_the_next(tmp_p
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_search_in_order(tmp_path, number):
     before = signal.getsignal(number)
-    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
-    ending, view = run_search(tmp_path, trials=10_000, shared={"pause": 0.02})
+    ending, view = run_search(tmp_path, trials=10_000, shared={"pause": 0.02}, listener=sends(number))
     assert ending == "interrupted"
     assert view.counts()["running"] == 0
     assert signal.getsignal(number) is before

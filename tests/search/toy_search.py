@@ -15,7 +15,7 @@ from recsmith.contracts.space import Fixed, Group, OptionNode, Parameter, Search
 from recsmith.records.study_record import StudyRecord
 from recsmith.search.asha import Family
 from recsmith.search.execute import search
-from recsmith.search.searcher import Task
+from recsmith.search.searcher import Listener, Task
 from recsmith.search.suggest import derive_seed
 
 EPOCHS = 9
@@ -108,6 +108,17 @@ def run_search(folder, *, trials=None, seconds=None, engine="inline", shared=Non
             record, task(folder, shared), budget=budget, engine=Engine(name=engine, **settings), listener=listener
         )
         return ending, record.view
+
+
+def sends(number: int) -> Listener:
+    """A listener that sends this process a signal as soon as a trial has spoken: the search is under way by then."""
+    unsent = [number]
+
+    def send(*_) -> None:
+        if unsent:
+            os.kill(os.getpid(), unsent.pop())
+
+    return Listener(epoch_finished=send)
 
 
 def run(trial: TrialPlan, shared: dict, report) -> TrialResult:
