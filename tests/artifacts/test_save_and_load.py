@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from recsmith.artifacts.catalogue import Catalogue, catalogue_of, read_catalogue, write_catalogue
+from recsmith.artifacts.export import export_artifact
 from recsmith.artifacts.files import read_state, write_state
 from recsmith.artifacts.load import load_artifact, verify
 from recsmith.artifacts.members import Member, read_member, write_member
@@ -101,6 +102,16 @@ def test_what_is_no_artifact_is_never_replaced(save, tmp_path):
     with pytest.raises(ArtifactError, match="exists and is no artifact"):
         save(tmp_path / "precious", "popularity")
     assert (tmp_path / "precious" / "thesis.txt").read_text() == "years"
+
+
+def test_a_place_below_a_file_is_refused_by_save_and_export(save, registry, tmp_path):
+    artifact = save(tmp_path / "artifact", "popularity")
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(ArtifactError, match="its folder cannot be made"):
+        save(tmp_path / "taken" / "below", "popularity")
+    for exporter in ("folder", "tar"):
+        with pytest.raises(ArtifactError, match="its folder cannot be made"):
+            export_artifact(artifact, tmp_path / "taken" / "below", Choice(name=exporter), registry)
 
 
 def test_a_failing_save_leaves_the_old_one_and_no_litter(save, registry, fold, facts, tmp_path):

@@ -49,6 +49,31 @@ def test_data_check_tells_what_was_found(recsmith, log):
     assert "20" in recsmith("data", "check", log).stdout
 
 
+def test_data_check_shows_every_column_with_its_role_and_every_warning(recsmith, tmp_path):
+    (tmp_path / "interactions.csv").write_text(
+        "user_id,item_id,timestamp\nu1,i1,5\nu1,i2,5\nu1,i3,5\nu2,i1,5\nu2,i2,5\nu2,i3,5\n"
+    )
+    (tmp_path / "items.csv").write_text("item_id,genre\ni1,a|b\ni2,b\ni3,a\n")
+    told = recsmith("data", "check", tmp_path)
+    assert ["items", "genre"] in [line.split()[:2] for line in told.stdout.splitlines()]
+    assert "warning: all timestamps are equal" in told.stderr
+
+
+def test_a_long_list_of_columns_is_cut_in_a_sentence(recsmith, tmp_path):
+    wide = tmp_path / "wide.csv"
+    wide.write_text(",".join(f"c{number}" for number in range(666)) + "\n" + "1," * 665 + "1\n")
+    sentence = recsmith("data", "check", wide, code=2).stderr
+    assert "'c19' and 646 more. Say which it is: `data.columns.user`" in sentence
+
+
+def test_a_file_where_the_study_should_go_is_one_sentence(recsmith, log, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    done = recsmith("study", "run", log, "-o", taken, "--engine", "inline", "--quiet", code=2)
+    assert "taken: no folder can be made here (File exists). Give another one." in done.stderr
+    assert taken.read_text() == "mine"
+
+
 def test_plugins_list_names_every_plugin(recsmith):
     listed = json.loads(recsmith("plugins", "list", "--json").stdout)
     assert {"model.sasrec", "metric.ndcg"} <= {plugin["name"] for plugin in listed}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from recsmith.artifacts.files import LARGEST_JSON
-from recsmith.artifacts.place import placed
+from recsmith.artifacts.place import make_room, placed
 from recsmith.artifacts.verify import verify
 from recsmith.contracts.artifact import MANIFEST, Manifest
 from recsmith.contracts.errors import ArtifactError
@@ -33,6 +33,7 @@ def export_artifact(artifact: Path, destination: Path, exporter: Choice, registr
         PluginError: there is no such exporter.
     """
     verify(artifact)
+    make_room(destination)
     written: Path = registry.build("exporters", exporter, registry.context()).export(artifact, destination)
     if written.is_dir():
         verify(written)

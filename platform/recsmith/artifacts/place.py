@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # Linux, renameat2(2)
 
 
+def make_room(destination: Path) -> None:
+    """Make the folder in which `destination` will lie.
+
+    Raises:
+        ArtifactError: it cannot be made.
+    """
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"{destination}: its folder cannot be made ({error.strerror}): choose another place."
+        ) from error
+
+
 @contextmanager
 def placed(destination: Path) -> Iterator[Path]:
     """Give an empty folder to fill; it takes `destination`'s place at the end, or goes if the filling fails.
@@ -25,9 +39,9 @@ def placed(destination: Path) -> Iterator[Path]:
     One process at a time may write to one destination.
 
     Raises:
-        ArtifactError: `destination` exists and is no artifact.
+        ArtifactError: `destination` exists and is no artifact, or its folder cannot be made.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_room(destination)
     aside = set_aside(destination)
     if aside.exists() and not destination.exists():
         aside.rename(destination)  # an earlier save was cut off between its two moves

@@ -35,5 +35,9 @@ def check(
         print_json(report.model_dump(mode="json"))
         return
     print_table("", ("what", "found"), report.rows())
+    columns = [(c.table, c.name, c.role, f"{c.missing:.1%}", c.example) for c in report.columns]
+    print_table("columns", ("table", "column", "role", "missing", "example"), columns)
     for note in report.notes:
         say(f"note: {note}")
+    for warning in report.warnings:
+        say(f"warning: {warning}")

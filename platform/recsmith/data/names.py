@@ -30,6 +30,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {  # compared without case and punctuati
 }
 IGNORED = "none"  # what the plan says to leave an optional column aside
 SET_APART = "split"  # a column that some logs carry; never used unasked
+LISTED = 20  # names of columns in a sentence
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,7 @@ def _stated(role: str, name: str, columns: Sequence[str], origin: str) -> str | 
 def _required(role: str, name: str | None, columns: Sequence[str], origin: str) -> str:
     if name is None:
         raise DataError(
-            f"{origin}: no {role} column among {', '.join(map(repr, columns))}. "
-            f"Say which it is: `data.columns.{role}` in the plan."
+            f"{origin}: no {role} column among {_listed(columns)}. Say which it is: `data.columns.{role}` in the plan."
         )
     return name
 
@@ -118,4 +118,10 @@ def key_column(columns: Sequence[str], role: str, log_name: str, origin: str) ->
     for name in (log_name, *matching(role, columns), "id"):
         if name in columns:
             return name
-    raise DataError(f"{origin}: no {role} id column among {', '.join(map(repr, columns))}. Name it {log_name!r}.")
+    raise DataError(f"{origin}: no {role} id column among {_listed(columns)}. Name it {log_name!r}.")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """The columns' names, the first of them where there are many."""
+    more = f" and {len(columns) - LISTED:,} more" if len(columns) > LISTED else ""
+    return ", ".join(map(repr, columns[:LISTED])) + more

@@ -83,7 +83,10 @@ class StudyRecord:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         folder = Path(folder).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(f"{folder}: no folder can be made here ({error.strerror}). Give another one.") from error
         lock = DriverLock(folder).acquire()
         try:
             identity = claim(folder, plan, split_hash)
