@@ -23,6 +23,8 @@ def test_the_report_counts_what_is_there(load, plan):
     assert roles["items", "price"] == ("number", 0.33)
     assert roles["interactions", "shop"][0].startswith("category (not used")
     assert len(report.warnings) == 2
+    assert report.warnings[0].startswith("100% of the interactions to be predicted repeat")
+    assert "mask_seen: false" in report.warnings[0]
     assert json.loads(report.model_dump_json())["users"] == 4
     assert ("users", "4") in report.rows()
 

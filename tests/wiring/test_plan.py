@@ -33,6 +33,15 @@ def test_options_and_settings_win_over_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "split",
+    ["{name: leave_last, valid: 3}", "{name: leave_last, params: {valid: 3}}", "\n  name: leave_last\n  valid: 3"],
+)
+def test_a_split_may_hold_its_parameters_beside_its_name(tmp_path, split):
+    plan = load_plan(write(tmp_path, f"data: shop.csv\nsplit: {split}\nengine: inline\n"))
+    assert (plan.split.name, plan.split.params, plan.engine.name) == ("leave_last", {"valid": 3}, "inline")
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("data: shop.csv\nbudgt: {trials: 3}\n", r"plan\.yaml:2: no key 'budgt'\. Did you mean 'budget'\?"),

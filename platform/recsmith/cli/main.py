@@ -45,8 +45,8 @@ def main() -> None:
     except RecsmithError as error:
         typer.secho(f"recsmith: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.secho("recsmith: interrupted.", fg=typer.colors.RED, err=True)
+    except KeyboardInterrupt as stop:
+        typer.secho(f"recsmith: {stop or 'interrupted.'}", fg=typer.colors.RED, err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output went away: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

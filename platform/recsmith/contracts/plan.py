@@ -35,6 +35,20 @@ def duration(value: object) -> object:
 Seconds = Annotated[float, Field(gt=0), BeforeValidator(duration)]
 
 
+def named(value: object) -> object:
+    """A choice in short: a bare name, or `{name: …}` with the parameters beside the name instead of under `params`."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and "name" in value and "params" not in value:
+        return {"name": value["name"], "params": {key: param for key, param in value.items() if key != "name"}}
+    return value
+
+
+def by_name(value: object) -> object:
+    """An engine by its name alone."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class Part(BaseModel):
     """A closed, frozen piece of a plan."""
 
@@ -97,14 +111,14 @@ class Plan(Part):
     name: str = "study"
     data: DataPlan
     scenario: Scenario = "next_item"
-    split: Choice | None = None  # None: the scenario's usual one
+    split: Annotated[Choice | None, BeforeValidator(named)] = None  # None: the scenario's usual one
     objective: str | None = None  # None: "ndcg@10" to rank, "mae" for ratings
     metrics: tuple[str, ...] = ()  # more figures to report; none: the usual ones
     mask_seen: bool = True  # false for repeat consumption
     space: str | dict[str, Any] = "default"  # a name in search_spaces/, a file, or the YAML's content
     overrides: dict[str, Any] = Field(default_factory=dict)  # what `--set` gave for the space
     budget: Budget = Budget()
-    engine: Engine = Engine()
+    engine: Annotated[Engine, BeforeValidator(by_name)] = Engine()
     storage: str | None = None  # None: SQLite in the study folder; "env:NAME": a URL in that variable
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     plugins: tuple[str, ...] | None = None  # only these entry points; None: all that are installed

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsmith.contracts.results import Result
-from recsmith.data.dataset import REPEATS_WORTH_SAYING
 from recsmith.data.split import FEWEST
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.plan import Plan
     from recsmith.data.coded import Dataset
 
+REPEATS_WORTH_SAYING = 0.2
 LEAVE_OUT_SHARE = 0.5  # of users too short to be judged, from which on it is worth a warning
 
 
@@ -123,7 +123,10 @@ def _told(table: str, column: Column) -> ColumnReport:
 def _warnings(dataset: Dataset, plan: Plan, repeats: float, short: float) -> list[str]:
     warnings = []
     if repeats > REPEATS_WORTH_SAYING and plan.mask_seen:
-        warnings.append(f"{repeats:.0%} repeats: with `mask_seen: true` each of them counts as a miss.")
+        warnings.append(
+            f"{repeats:.0%} of the interactions to be predicted repeat an item that the user already had. With seen "
+            "items masked each counts as a miss: set `mask_seen: false` for repeat consumption."
+        )
     if short > LEAVE_OUT_SHARE:
         warnings.append(f"{short:.0%} of the users have fewer than {FEWEST} interactions and are not judged.")
     if dataset.timestamp is not None and dataset.timestamp.min() == dataset.timestamp.max():

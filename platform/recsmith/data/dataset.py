@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "load_dataset"]
 
 FROM_PYTHON = "<dataframe>"
-REPEATS_WORTH_SAYING = 0.2
 
 
 def load_dataset(plan: DataPlan, registry: Registry, frame: pd.DataFrame | RawTables | None = None) -> Dataset:
@@ -115,12 +114,6 @@ def _finished(dataset: Dataset, stamps: Moments | None, plan: DataPlan, origin: 
     notes = [stamps.note] if stamps is not None and stamps.note else []
     if not dataset.ordered:
         notes.append("there is no order of time: hold-outs are random, models of order are left out.")
-    repeats = dataset.repeat_share()
-    if repeats > REPEATS_WORTH_SAYING:
-        notes.append(
-            f"{repeats:.0%} of the interactions to be predicted repeat an item that the user already had. With seen "
-            "items masked each counts as a miss: set `mask_seen: false` for repeat consumption."
-        )
     return replace(dataset, notes=(*dataset.notes, *notes), fingerprint=whole)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsmith.contracts.artifact import MANIFEST
-from recsmith.contracts.errors import StudyError
 from recsmith.contracts.plan import TrialPlan
 from recsmith.contracts.results import StudyResult
 from recsmith.records.study_record import StudyRecord
@@ -49,8 +48,8 @@ def run_study(
         observers: objects with observer hooks, as a plugin has them.
 
     Raises:
-        RecsmithError: plan, log, space or folder cannot be used (nothing is written), or the search was interrupted,
-            or no trial completed.
+        RecsmithError: plan, log, space or folder cannot be used (nothing is written), or no trial finished an epoch.
+        KeyboardInterrupt: the search was interrupted; it ended in order and can be resumed.
     """
     folder = Path(folder or f"{plan.name}-study").absolute()
     manager = load_plugins(plan.plugins, plan.without).manager
@@ -72,7 +71,7 @@ def run_study(
         )
         ending = search(record, _task(setup, folder), budget=plan.budget, engine=plan.engine, listener=listener)
         if ending == "interrupted":
-            raise StudyError(f"{folder}: interrupted. The same command, or `recsmith study resume {folder}`, goes on.")
+            raise KeyboardInterrupt(f"{folder}: interrupted. `recsmith study resume {folder}` goes on.")
         return _finish(setup, record, manager)
 
 
