@@ -1,11 +1,14 @@
 """Private memory of a trial's worker on a log of 20 million interactions, beyond a bare Ray worker with torch.
 
-    python benchmarks/memory.py [--interactions 20000000] [--steps 10]
+    python benchmarks/memory.py [--interactions 20000000] [--steps 5]
 
 Whole trials on the real Ray executor, one alone and two at once, for popularity and for SASRec with sampled softmax,
-two epochs of `--steps` batches. Private memory is Private_Clean + Private_Dirty of /proc/PID/smaps_rollup: the arrays
-that workers share in Ray's object store are not in it. The driver reads it about 50 times a second, so that peaks are
-seen also while a worker holds its interpreter's lock.
+two epochs of `--steps` batches. The same trial on a log of a twentieth of the users, with as many items and histories
+as long, tells what grows with the log from what the model, its batches and the libraries take.
+
+Private memory is Private_Clean + Private_Dirty of /proc/PID/smaps_rollup: the arrays that workers share in Ray's object
+store are not in it. The driver reads it about 50 times a second, so that peaks are seen also while a worker holds its
+interpreter's lock.
 """
 
 from __future__ import annotations
@@ -39,15 +42,17 @@ from recsmith.wiring.plugins import load_plugins
 from recsmith.wiring.registry import build_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from recsmith.contracts.data import Fold
     from recsmith.contracts.results import TrialResult
     from recsmith.search.work import Report
 
-USERS, ITEMS, JUDGED = 200_000, 50_000, 1_000
+ITEMS, LENGTH, JUDGED = 50_000, 100, 1_000  # LENGTH: mean of the histories
+SHORTER = 20  # times, the log beside it
 TOGETHER = 60.0  # seconds that a trial waits for its companions before it starts
 METRICS = ("ndcg@10", "recall@10", "hit_rate@10", "coverage@10")
+STAGES = ("begun", "plugins", "peak")
 LOSS = {"name": "sampled_softmax", "params": {"negatives": 256}}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "popularity": {},
@@ -57,23 +62,23 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 
 def generated(interactions: int) -> Fold:
     """Log-normal activity of users, Zipf-like items, one interaction a second; the last of some users is held out."""
-    rng = np.random.default_rng(0)
-    activity = np.cumsum(rng.lognormal(0.0, 1.0, USERS))
+    rng, users = np.random.default_rng(0), interactions // LENGTH
+    activity = np.cumsum(rng.lognormal(0.0, 1.0, users))
     popularity = np.cumsum(1.0 / np.arange(20, 20 + ITEMS))
     user = np.searchsorted(activity, rng.random(interactions) * activity[-1]).astype(np.int32)
     item = np.searchsorted(popularity, rng.random(interactions) * popularity[-1]).astype(np.int32)
     dataset = Dataset(
         user=user,
         item=item,
-        user_ids=np.array([f"user{number:06}" for number in range(USERS)], dtype=object),
+        user_ids=np.array([f"user{number:06}" for number in range(users)], dtype=object),
         item_ids=np.array([f"item{number:06}" for number in range(ITEMS)], dtype=object),
         ordered=True,
         timestamp=np.arange(interactions, dtype=np.int64) + 1_500_000_000,
     )
-    last = np.zeros(USERS, np.int64)
+    last = np.zeros(users, np.int64)
     last[user] = np.arange(interactions)
     target = np.zeros(interactions, bool)
-    target[last[rng.choice(USERS, JUDGED, replace=False)]] = True
+    target[last[rng.choice(users, JUDGED, replace=False)]] = True
     return numbered(dataset, ~target, target)
 
 
@@ -86,7 +91,8 @@ def shared_bytes(fold: Fold) -> int:
 def private_bytes(pid: int | str = "self") -> int:
     """Memory that would be free if the process ended."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+    wanted = ("Private_Clean", "Private_Dirty")
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
 
 
 class Watch(threading.Thread):
@@ -129,7 +135,7 @@ def watched(plan: TrialPlan, fold: Fold, report: Report, *, place: Path, compani
         result = run_planned(plan, fold, report)
     finally:
         Sequences.epoch = whole
-    (place / f"{os.getpid()}.json").write_text(json.dumps(facts | {"ended": private_bytes()}))
+    (place / f"{os.getpid()}.json").write_text(json.dumps(facts))
     return result
 
 
@@ -172,19 +178,20 @@ def trials(fold: Fold, model: str, companions: int, steps: int) -> list[dict[str
 
 def bare_worker() -> int:
     """Private bytes of a Ray worker that has imported torch and nothing of ours."""
-    import ray
-
-    def with_torch() -> int:
-        import torch
-
-        torch.zeros(1)
-        return int(Path("/proc/self/smaps_rollup").read_text().count("") and _private())
-
-    def _private() -> int:
-        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
-
     with ray_session(Engine()):
+        import ray
+
+        def with_torch() -> int:
+            from pathlib import Path  # pickled by value: the worker must not import this module's imports
+
+            import torch
+
+            torch.ones(64, 64) @ torch.ones(64, 64)
+            lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+            return sum(
+                int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))
+            )
+
         return int(ray.get(ray.remote(with_torch).remote()))
 
 
@@ -199,34 +206,42 @@ def model_bytes(fold: Fold, model: str) -> int:
     return 3 * sum(parameter.nbytes for parameter in module.parameters())
 
 
-def lines(options: argparse.Namespace) -> Iterator[str]:
+def row(name: str, places: Sequence[object]) -> str:
+    """A line of the table."""
+    return f"{name:32}" + "".join(f"{place:>9}" for place in places)
+
+
+def lines(interactions: int, steps: int) -> Iterator[str]:
     """The table."""
-    fold = generated(options.interactions)
-    data, bare = shared_bytes(fold), bare_worker()
-    mega = 1e-6
-    size = f"data {data * mega:.0f} MB; bare worker with torch {bare * mega:.0f} MB"
-    yield f"{options.interactions:,} interactions: {size}"
-    yield (
-        "private MB beyond the bare worker      begun  plugins   peak  after   model   peak/data   (peak-plugins)/data"
-    )
-    for model in CONFIGURATIONS:
-        own = model_bytes(fold, model)
-        for companions in (1, 2):
-            for facts in trials(fold, model, companions, options.steps):
-                begun, plugins, peak, ended = (facts[name] - bare for name in ("begun", "plugins", "peak", "ended"))
-                yield (
-                    f"{model:12} {companions} at once               {begun * mega:8.0f} {plugins * mega:8.0f} "
-                    f"{peak * mega:6.0f} {ended * mega:6.0f} {own * mega:7.1f} {peak / data:11.2f} "
-                    f"{(peak - plugins) / data:21.2f}"
-                )
+    short, whole = generated(interactions // SHORTER), generated(interactions)
+    bare = bare_worker()
+    yield f"private MB of a worker beyond a bare Ray worker with torch ({bare / 1e6:.0f} MB)"
+    yield row("", ["data", *STAGES, "model"])
+    for name in CONFIGURATIONS:
+        own = model_bytes(whole, name)
+        peaks: list[int] = []
+        for fold, together in ((short, 1), (whole, 1), (whole, 2)):
+            label = f"{name}, {len(fold.train.histories.item_num) / 1e6:.0f}M, {together} at once"
+            for facts in trials(fold, name, together, steps):
+                sizes = [shared_bytes(fold), *(facts[stage] - bare for stage in STAGES), own]
+                peaks.append(facts["peak"] - bare)
+                yield row(label, [round(size / 1e6) for size in sizes])
+        more, grown = shared_bytes(whole) - shared_bytes(short), peaks[1] - peaks[0]
+        one_more = sum(peaks[2:]) / len(peaks[2:])
+        yield (
+            f"{name}: one more trial at once adds {one_more / 1e6:.0f} MB; of {more / 1e6:.0f} MB more data a worker "
+            f"has {grown / 1e6:.0f} MB more for itself, {grown / more:.2f} of them"
+        )
+    yield "begun: the trial is handed over; plugins: all imported; model: parameters and optimiser state"
 
 
 def main() -> None:
-    """Print one line per worker."""
+    """Print one line per worker, and one sentence per model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--interactions", type=int, default=20_000_000)
-    parser.add_argument("--steps", type=int, default=10)
-    for line in lines(parser.parse_args()):
+    parser.add_argument("--steps", type=int, default=5)
+    options = parser.parse_args()
+    for line in lines(options.interactions, options.steps):
         print(line, flush=True)
 
 

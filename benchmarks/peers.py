@@ -169,7 +169,7 @@ def main() -> None:
     print(f"SASRec, {shape}, {options.threads} threads; the best of {options.rounds} rounds; ratio = recsmith / peer")
     print(table("positions per second", {key: speed.wall for key, speed in found.items()}))
     print(table("positions per CPU second", {key: speed.cpu for key, speed in found.items()}))
-    print("one negative: BCE in recsmith and RecTools, BPR in RecBole, whose batch is 2,048 prefixes")
+    print("one negative: BCE in recsmith and RecTools, BPR in RecBole; a row of RecBole's batch is one prefix")
     print(*missing, sep="\n")
 
 
