@@ -141,6 +141,7 @@ def test_export_for_production_says_when_the_figure_was_measured(study, tmp_path
     assert manifest["facts"]["refit"] == "all"
     assert "before" in manifest["note"]
     recsmith("verify", tmp_path / "production")
+    assert "exists already" in recsmith("export", study, "-o", tmp_path / "production", code=2).stderr
 
 
 def test_a_mistake_ends_with_2_one_sentence_and_nothing_written(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from recsmith.contracts.errors import StudyError
 from recsmith.data.split import make_split
+from recsmith.records.study_result import read_study_result, write_study_result
 from recsmith.records.study_view import StudyView
 from recsmith.study.frames import find_best
 from recsmith.wiring.plan import load_plan
@@ -62,6 +63,15 @@ def test_the_seal_holds_until_the_search_is_over():
         split.sealed.open()
     split.sealed.release("a test")
     assert len(split.sealed.open().holdout) == 40
+
+
+def test_a_refit_that_another_epoch_has_overtaken_is_done_again(studies):
+    """A trial that time had cut off is exported at its best epoch so far, and goes on later."""
+    folder = studies[0].folder
+    whole = read_study_result(folder)
+    overtaken = whole.best.model_copy(update={"best_epoch": 99})
+    write_study_result(folder, whole.model_copy(update={"best": overtaken}))
+    assert find_best(log("i{}"), folder, **SETTINGS).best.best_epoch == whole.best.best_epoch
 
 
 def test_the_same_plan_and_seed_give_the_same_trials_and_figures_twice(studies, tmp_path):

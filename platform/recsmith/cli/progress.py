@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from recsmith.cli.printing import cell, say
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.plan import Plan
     from recsmith.contracts.results import EpochReport, StudyResult, TrialResult
-
-USUAL_TRIALS = 30
 
 
 class Lines:
@@ -32,13 +29,12 @@ class Lines:
 
         self.view = StudyView.open(self.folder)
         self.plan = plan
-        self.begun = time.monotonic()
-        limit = [f"{plan.budget.trials} trials"] if plan.budget.trials else []
+        limit = [f"{plan.budget.most_trials} trials"] if plan.budget.most_trials else []
         limit += [f"{plan.budget.time:.0f} s"] if plan.budget.time else []
         done = self.view.finished()
         again = f"resumed after {done} trials, " if done else ""
         models = ", ".join(self.view.space.root.options)
-        say(f"{plan.name}: {again}{plan.scenario}, {' or '.join(limit) or f'{USUAL_TRIALS} trials'}, models: {models}")
+        say(f"{plan.name}: {again}{plan.scenario}, {' or '.join(limit)}, models: {models}")
         for left in self.view.space.left_out:
             say(f"  left out: {left.path}: {left.reason}")
 

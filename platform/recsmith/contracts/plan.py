@@ -87,11 +87,19 @@ class DataPlan(Part):
     order: Literal["time", "rows", "none"] | None = None  # None: time where there are timestamps
 
 
+USUAL_TRIALS = 30  # where a budget names neither trials nor time
+
+
 class Budget(Part):
     """When the search ends: whichever comes first. Neither given: 30 trials."""
 
     trials: Annotated[int, Field(ge=1)] | None = None  # complete + pruned + failed by their own fault
     time: Seconds | None = None  # of running time in all, refit included
+
+    @property
+    def most_trials(self) -> int | None:
+        """The limit of trials; None where only the time counts."""
+        return USUAL_TRIALS if self.trials is None and self.time is None else self.trials
 
 
 class Engine(Part):

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Ending = Literal["trials", "time", "interrupted"]
 
-USUAL_TRIALS = 30  # where a budget names neither trials nor time
 COSTS = ("seconds", "minutes", "hours")
 SHARE_OF_DEFAULTS = 3  # one third of the budget at most
 
@@ -62,7 +61,7 @@ class Searcher:
         self._task = task
         self._listener = listener
         self._time = budget.time
-        self._trials = USUAL_TRIALS if budget.trials is None and budget.time is None else budget.trials
+        self._trials = budget.most_trials
         self._propose = proposer(view.space, view.plan.seed)
         self._interrupted = False
         self._asha = Asha(task.families, task.objective, view.direction)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from recsmith.artifacts.export import export_artifact as export_verified
 from recsmith.contracts.config import Choice
-from recsmith.contracts.errors import StudyError
+from recsmith.contracts.errors import ArtifactError, StudyError
 from recsmith.records.study_result import read_study_result
 from recsmith.records.study_view import StudyView
 from recsmith.study.refit import chosen, judge_once, learn_again, save
@@ -36,7 +37,7 @@ def export_artifact(
 
     Args:
         study: the study's folder.
-        destination: what to write; replaced when it is an artifact already.
+        destination: what to write; nothing may stand there.
         trial: number of a complete trial; None for the best.
         refit: the rows to learn from.
         form: name of an exporter.
@@ -46,6 +47,8 @@ def export_artifact(
         RecsmithError: there is no such study, trial or exporter, or the log is gone or has changed.
     """
     view = StudyView.open(study)
+    if os.path.lexists(destination):  # the exporter would say so too, but only after the refit
+        raise ArtifactError(f"{destination}: exists already: choose another place, or move it away.")
     plan = view.plan
     registry = build_registry(load_plugins(plan.plugins, plan.without).manager)
     registry.spec("exporters", form)

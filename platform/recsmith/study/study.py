@@ -102,11 +102,12 @@ def _task(setup: Setup, folder: Path) -> Task:
 
 
 def _finish(setup: Setup, record: StudyRecord, manager: PluginManager) -> StudyResult:
-    """Refit, judge once, save. Done again only when the search has chosen another trial since."""
+    """Refit, judge once, save. Done again only when the search has found better since."""
     view = record.view
     row, result = chosen(view)
     before = read_study_result(record.folder)
-    if before is not None and before.best.root == row.root and Path(before.artifact).is_dir():
+    same = before is not None and (before.best.root, before.best.best_epoch) == (row.root, result.best_epoch)
+    if before is not None and same and Path(before.artifact).is_dir():
         return before.model_copy(update={"counts": dict(view.counts().items()), "seconds": round(view.seconds, 1)})
     setup.split.sealed.release("the search has ended")
     fold = setup.split.sealed.open()
