@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recsmith.contracts.data import ABSENT
 from recsmith.contracts.errors import NotFiniteError, PlanError
-from recsmith.evaluation.judge import judge, judge_lists
+from recsmith.evaluation.judge import judge
 from recsmith.evaluation.lists import item_vectors
 from recsmith.evaluation.names import direction, usual_metrics
 
@@ -36,17 +36,6 @@ def test_a_target_outside_the_catalogue_is_a_miss_and_a_target_given_twice_is_on
     fold = make_fold([[0], [0]], [[1, ABSENT], [1, 1]])
     found = judge(written([DOWN, DOWN]), fold, ["recall@3"], registry)
     assert found.per_request["recall@3"].tolist() == [0.5, 1.0]
-
-
-def test_ready_lists_are_judged_like_those_of_a_model(registry, written, make_fold):
-    rng = np.random.default_rng(0)
-    fold = make_fold([[0]] * 20, [[int(item)] for item in rng.integers(1, 6, 20)])
-    asked = ["ndcg@3", "gini@2"]
-    found = judge(written(rng.standard_normal((20, 6))), fold, asked, registry)
-    again = judge_lists(found.lists.items, found.scores, fold, asked, registry)
-    assert found.figures == again.figures
-    with pytest.raises(PlanError, match="lists of 3 items"):
-        judge_lists(found.lists.items, found.scores, fold, ["ndcg@4"], registry)
 
 
 def test_ratings_are_judged_pair_by_pair_and_unknown_items_by_the_mean_prediction(registry, written, make_fold):

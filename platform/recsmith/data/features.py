@@ -50,12 +50,6 @@ def encode_items(
     return fused(features, registry.build("fusers", wanted.fuser, context), fold.train.items), encoders
 
 
-def transform(columns: Mapping[str, Column], encoders: Mapping[str, Encoder], fuser: Fuser) -> FeatureMatrix:
-    """The fused features of items that come later, from encoders fitted (or loaded) before."""
-    rows = len(next(iter(columns.values())).values) if columns else 0
-    return fused({name: encoders[name].features(columns[name]) for name in sorted(encoders)}, fuser, rows)
-
-
 def fused(features: Mapping[str, FeatureMatrix], fuser: Fuser, rows: int) -> FeatureMatrix:
     """One matrix from those of the columns; [rows, 0] when there are none."""
     return fuser.fuse(features) if features else np.zeros((rows, 0), np.float32)

@@ -101,21 +101,6 @@ def judge(
     return _evaluation(asked, fold, items, scores, pairs)
 
 
-def judge_lists(
-    items: IntArray, scores: FloatArray, fold: Fold, metrics: Sequence[str], registry: Registry
-) -> Evaluation:
-    """Judge ready lists [B, K] of the holdout's requests, as a combiner gives them.
-
-    Raises:
-        PlanError: a metric is unknown, judges ratings, or has a cut-off beyond the lists.
-    """
-    asked = tuple(measures(metrics, registry))
-    for measure in asked:
-        if measure.spec.judges == "ratings" or measure.k > items.shape[1]:
-            raise PlanError(f"metric {measure.name!r} cannot judge lists of {items.shape[1]} items.")
-    return _evaluation(asked, fold, items, scores, None)
-
-
 def _evaluation(
     asked: tuple[Measure, ...],
     fold: Fold,
