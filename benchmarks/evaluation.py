@@ -17,7 +17,6 @@ from recsmith.contracts.data import Fold, Histories, Holdout, Interactions, Requ
 from recsmith.evaluation.judge import judge
 from recsmith.evaluation.names import usual_metrics
 from recsmith.wiring.plugins import installed, load_plugins
-from recsmith.wiring.registry import build_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +91,7 @@ def main() -> None:
     """Print one line per shape."""
     rng = np.random.default_rng(0)
     names = [point.name for point in installed() if point.name.startswith("metric.")]
-    registry = build_registry(load_plugins(only=names).manager)
+    registry = load_plugins(only=names).registry
     metrics = usual_metrics("next_item", registry)
     print(f"judging {', '.join(metrics)}")
     for users, items, length in SHAPES:

@@ -39,7 +39,6 @@ from recsmith.search.searcher import Task
 from recsmith.study.worker import run_planned
 from recsmith.training.batches import EpochBatches, Sequences
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,7 +123,7 @@ def watched(plan: TrialPlan, fold: Fold, report: Report, *, place: Path, compani
         epoch = whole(self, seed, number)
         return EpochBatches(steps, epoch.positives * steps // epoch.steps, islice(epoch.batches, steps))
 
-    build_registry(load_plugins(plan.plugins, plan.without).manager)  # imports every plugin, as run_planned will
+    load_plugins(plan.plugins, plan.without).registry  # imports every plugin, as run_planned will
     facts = {"pid": os.getpid(), "begun": begun, "plugins": private_bytes()}
     (place / f"{os.getpid()}.pid").touch()
     deadline = time.monotonic() + TOGETHER
@@ -197,7 +196,7 @@ def bare_worker() -> int:
 
 def model_bytes(fold: Fold, model: str) -> int:
     """Bytes of the parameters and of the optimiser's two moments for each; of a closed form, its arrays."""
-    registry = build_registry(load_plugins().manager)
+    registry = load_plugins().registry
     context = registry.context(item_counts=fold.train.counts, users=fold.train.users)
     built = registry.build("models", Choice(name=model, params=CONFIGURATIONS[model]), context)
     module = getattr(built, "module", None)

@@ -19,7 +19,6 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import Histories, Interactions
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 LOSSES = (
     Choice(name="full_softmax"),
@@ -62,7 +61,7 @@ def main() -> None:
     interactions = read(options.data) if options.data else generated()
     positions = len(interactions.histories.item_num)
     print(f"{interactions.users} users, {interactions.items} items, {positions} positions, {options.threads} threads")
-    registry = build_registry(load_plugins().manager)
+    registry = load_plugins().registry
     context = registry.context(item_counts=interactions.counts, users=interactions.users)
     for loss in LOSSES:
         params = {"heads": 1, "head_dim": 64, "training": {"loss": loss.model_dump(), "batch_size": 128}}

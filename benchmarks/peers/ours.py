@@ -13,7 +13,6 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import Histories, Interactions
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 LOSSES = {
     "full softmax": Choice(name="full_softmax"),
@@ -31,7 +30,7 @@ def main() -> None:
     indptr = np.concatenate([[0], np.cumsum(np.bincount(user))])
     histories = Histories(indptr, item.astype(np.int32))
     interactions = Interactions(histories, len(histories), int(item.max()) + 1, ordered=True)
-    registry = build_registry(load_plugins().manager)
+    registry = load_plugins().registry
     context = registry.context(item_counts=interactions.counts, users=interactions.users)
     training = {"loss": LOSSES[asked["loss"]].model_dump(), "batch_size": asked["batch"]}
     params = {

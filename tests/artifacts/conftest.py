@@ -12,7 +12,6 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.results import Figure
 from recsmith.testing.logs import groups_fold
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 PLUGINS = (
     "model.ease",
@@ -36,7 +35,7 @@ PLUGINS = (
 
 @pytest.fixture(scope="session")
 def registry():
-    return build_registry(load_plugins(only=PLUGINS).manager)
+    return load_plugins(only=PLUGINS).registry
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,9 @@ from recsmith.artifacts.save import save_artifact
 from recsmith.artifacts.verify import read_content
 from recsmith.testing.logs import groups_fold
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 content = read_content(Path(sys.argv[1]))
-registry = build_registry(load_plugins(only=[use.entry_point for use in content.manifest.plugins]).manager)
+registry = load_plugins(only=[use.entry_point for use in content.manifest.plugins]).registry
 while True:
     save_artifact(Path(sys.argv[2]), content.members, groups_fold(), registry, facts=content.manifest.facts)
     print("saved", flush=True)

@@ -10,7 +10,6 @@ import pytest
 from recsmith.contracts.plan import DataPlan, Plan
 from recsmith.data.dataset import load_dataset
 from recsmith.wiring.plugins import installed, load_plugins
-from recsmith.wiring.registry import build_registry
 
 KINDS = ("reader.", "splitter.", "encoder.", "fuser.")
 
@@ -18,7 +17,7 @@ KINDS = ("reader.", "splitter.", "encoder.", "fuser.")
 @pytest.fixture(scope="session")
 def registry():
     names = [point.name for point in installed() if point.name.startswith(KINDS)]
-    return build_registry(load_plugins(only=names).manager)
+    return load_plugins(only=names).registry
 
 
 @pytest.fixture

@@ -187,9 +187,8 @@ from recsmith.contracts.plan import DataPlan, Plan
 from recsmith.data.dataset import load_dataset
 from recsmith.data.split import make_split
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 names = ["reader.table", "splitter.leave_last", "splitter.random_ratio"]
-registry = build_registry(load_plugins(only=names).manager)
+registry = load_plugins(only=names).registry
 data = DataPlan(source=sys.argv[1])
 for name in ("leave_last", "random_ratio"):
     plan = Plan.model_validate({"data": data, "split": {"name": name}})

@@ -13,7 +13,6 @@ from recsmith.contracts.plan import TrialPlan
 from recsmith.study.trial import run_trial
 from recsmith.testing.logs import cycle_fold
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 PAGE = Path(__file__).parents[2] / "docs/write_a_plugin.md"
 
@@ -33,7 +32,7 @@ def registry(tmp_path, monkeypatch):
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: recsmith-hitlist\nVersion: 0.1.0\n")
     (metadata / "entry_points.txt").write_text(f"[recsmith]\n{name} = {module}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield build_registry(load_plugins().manager)
+    yield load_plugins().registry
     for loaded in [loaded for loaded in sys.modules if loaded.startswith(package)]:
         del sys.modules[loaded]
 

@@ -5,7 +5,6 @@ import pytest
 
 from recsmith.contracts.data import Fold, Histories, Holdout, Interactions, Requests, State
 from recsmith.wiring.plugins import installed, load_plugins
-from recsmith.wiring.registry import build_registry
 
 
 class Written:
@@ -27,7 +26,7 @@ class Written:
 @pytest.fixture(scope="session")
 def registry():
     names = [point.name for point in installed() if point.name.startswith("metric.")]
-    return build_registry(load_plugins(only=names).manager)
+    return load_plugins(only=names).registry
 
 
 @pytest.fixture(scope="session")

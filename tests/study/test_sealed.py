@@ -13,7 +13,6 @@ from recsmith.records.study_view import StudyView
 from recsmith.study.frames import find_best
 from recsmith.wiring.plan import load_plan
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 SETTINGS = {
     "trials": 5,
@@ -54,7 +53,7 @@ def test_the_test_figure_does(studies):
 
 
 def test_the_seal_holds_until_the_search_is_over():
-    registry = build_registry(load_plugins().manager)
+    registry = load_plugins().registry
     plan = load_plan("any")
     from recsmith.data.dataset import load_dataset
 

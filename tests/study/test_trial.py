@@ -11,7 +11,6 @@ from recsmith.records.trial_folder import TrialFolder
 from recsmith.study.trial import run_trial
 from recsmith.testing.logs import cycle_fold, ratings_fold
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 NETWORK = Choice(
     name="sasrec",
@@ -27,7 +26,7 @@ NETWORK = Choice(
 
 @pytest.fixture(scope="module")
 def registry():
-    return build_registry(load_plugins().manager)
+    return load_plugins().registry
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import pytest
 
 from recsmith.contracts.data import Histories, Interactions
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +17,7 @@ def learning():
         "model.sasrec",
         "model.bpr_mf",
     ]
-    return build_registry(load_plugins(names).manager)
+    return load_plugins(names).registry
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from recsmith.contracts.plugins import EncoderSpec, FuserSpec, ModelSpec, PartSp
 from recsmith.contracts.space import Fixed, OptionNode, Parameter, SearchSpace
 from recsmith.contracts.training import Training
 from recsmith.wiring.documents import Document, read_document
-from recsmith.wiring.registry import Registry, build_registry
+from recsmith.wiring.registry import Registry, registry_of
 from recsmith.wiring.spaces import resolve_space
 
 
@@ -129,7 +129,7 @@ def registry() -> Registry:
     manager = pluggy.PluginManager("recsmith")
     manager.add_hookspecs(hooks)
     manager.register(Plugin, name="test")
-    return build_registry(manager)
+    return registry_of(manager)
 
 
 LOG = frozenset({"order", "timestamps", "item_features", "small_catalogue"})
@@ -289,5 +289,5 @@ def test_a_default_outside_its_domain_is_the_plugins_fault():
     manager = pluggy.PluginManager("recsmith")
     manager.add_hookspecs(hooks)
     manager.register(Broken, name="broken")
-    with pytest.raises(PluginError, match=r"model\.m\.count: the default 10 lies outside its domain"):
-        resolve(build_registry(manager))
+    with pytest.raises(PluginError, match=r"m\.count: the default 10 lies outside its domain"):
+        resolve(registry_of(manager))

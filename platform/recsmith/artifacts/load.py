@@ -13,7 +13,6 @@ from recsmith.artifacts.recommender import Recommender
 from recsmith.artifacts.verify import read_content, verify
 from recsmith.contracts.errors import ArtifactError, RecsmithError
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 if TYPE_CHECKING:
     from recsmith.artifacts.verify import Content
@@ -39,7 +38,7 @@ def load_artifact(path: Path | str, registry: Registry | None = None) -> Recomme
         if registry is None:
             check_plugins(content.manifest)
             names = [use.entry_point for use in content.manifest.plugins]
-            registry = build_registry(load_plugins(only=names).manager)
+            registry = load_plugins(only=names).registry
         recommender = recommender_of(content, Workshop(registry, content.catalogue))
     except RecsmithError as error:
         raise ArtifactError(f"{path}: {error}") from error

@@ -26,10 +26,9 @@ def check(
     from recsmith.data.dataset import load_dataset
     from recsmith.wiring.plan import load_plan
     from recsmith.wiring.plugins import load_plugins
-    from recsmith.wiring.registry import build_registry
 
     plan = load_plan(source, {}, settings or ())
-    registry = build_registry(load_plugins(plan.plugins, plan.without).manager)
+    registry = load_plugins(plan.plugins, plan.without).registry
     report = check_dataset(load_dataset(plan.data, registry), plan)
     if as_json:
         print_json(report.model_dump(mode="json"))

@@ -95,6 +95,7 @@ class Spec:
     needs: frozenset[str] = frozenset()
     offers: frozenset[str] = frozenset()
     source: str = ""  # paper or page of the method
+    cost: Literal["seconds", "minutes", "hours"] = "seconds"  # it adds to a trial on a small log: cheapest go first
 
 
 # --- models -----------------------------------------------------------------------------------------------------------
@@ -178,7 +179,6 @@ class ModelSpec(Spec):
     build: Callable[[Any, BuildContext], Model]
     training: Literal["closed_form", "gradient"]
     examples: Examples | None = None  # what a gradient model learns from; None for a closed form
-    cost: Literal["seconds", "minutes", "hours"] = "seconds"  # of one trial on a small log: cheapest go first
 
     def __post_init__(self) -> None:
         if (self.training == "gradient") != (self.examples is not None):
@@ -341,10 +341,15 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderSpec(Spec):
-    """A reader; `matches(source)` says cheaply whether it is the one for a source. Exactly one should."""
+    """A reader; `matches(source)` says cheaply whether it is the one for a source. Exactly one should.
+
+    `example` writes interactions (columns user_id, item_id, timestamp, value) into an empty folder and returns a source
+    that the reader matches: for the conformance suite, and to show what the reader reads.
+    """
 
     build: Callable[[Any, BuildContext], Reader]
     matches: Callable[[Any], bool]
+    example: Callable[[Path, pd.DataFrame], Any] | None = None
 
 
 class Splitter(Protocol):

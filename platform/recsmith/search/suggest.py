@@ -33,7 +33,7 @@ class Picker(Protocol):
 
 def suggest(space: SearchSpace, trial: Trial) -> Choice:
     """Let Optuna pick one configuration; every parameter is asked for under its full path."""
-    return _choice(space.root, _Suggested(trial))
+    return pick(space.root, _Suggested(trial))
 
 
 def defaults(space: SearchSpace) -> list[tuple[str, dict[str, Scalar]]]:
@@ -44,9 +44,15 @@ def defaults(space: SearchSpace) -> list[tuple[str, dict[str, Scalar]]]:
     found = []
     for model in space.root.options:
         picker = _Default(space.root, model)
-        _choice(space.root, picker)
+        pick(space.root, picker)
         found.append((model, picker.picked))
     return found
+
+
+def pick(node: OptionNode, picker: Picker) -> Choice:
+    """The configuration that a picker's decisions make of a choice."""
+    name = next(iter(node.options)) if len(node.options) == 1 else picker.option(node)
+    return Choice(name=name, params=_fields(node.options[name], picker))
 
 
 def read(space: SearchSpace, params: Mapping[str, Any]) -> Choice:
@@ -55,18 +61,13 @@ def read(space: SearchSpace, params: Mapping[str, Any]) -> Choice:
     Raises:
         SpaceError: a parameter of the space is not among them.
     """
-    return _choice(space.root, _Recorded(params))
+    return pick(space.root, _Recorded(params))
 
 
 def derive_seed(seed: int, *numbers: int) -> int:
     """A seed in 0..2**31-1 that depends on all of the numbers, the same on every machine."""
     digest = hashlib.sha256(repr((seed, *numbers)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def _choice(node: OptionNode, picker: Picker) -> Choice:
-    name = next(iter(node.options)) if len(node.options) == 1 else picker.option(node)
-    return Choice(name=name, params=_fields(node.options[name], picker))
 
 
 def _fields(group: Group, picker: Picker) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _build(node: AnyNode, picker: Picker) -> Any:
         case Group():
             return _fields(node, picker)
         case OptionNode():
-            choice = _choice(node, picker)
+            choice = pick(node, picker)
             return _ABSENT if choice.name == NONE else choice.model_dump()
 
 

@@ -65,13 +65,13 @@ def work(
 def _attempt(plan: TrialPlan, run: Run, shared: object, report: Report) -> TrialResult:
     try:
         return run(plan, shared, report)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the study goes on
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, and the study goes on
         return failure(plan, error)
 
 
-def failure(plan: TrialPlan, error: Exception) -> TrialResult:
-    """What a trial comes to that raised `error`."""
-    text = f"{type(error).__name__}: {error}"
+def failure(plan: TrialPlan, error: BaseException) -> TrialResult:
+    """What a trial comes to that raised `error`; the notes that it bears belong to the reason."""
+    text = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
     memory = isinstance(error, MemoryError) or any(sign in text.lower() for sign in _MEMORY_SIGNS)
     infeasible = memory or isinstance(error, NotFiniteError)
     reason = f"out of memory ({text})" if memory else str(error) if infeasible else text

@@ -15,7 +15,6 @@ from recsmith.records.study_view import StudyView
 from recsmith.study.refit import chosen, judge_once, learn_again, save
 from recsmith.study.setup import set_up
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +49,7 @@ def export_artifact(
     if os.path.lexists(destination):  # the exporter would say so too, but only after the refit
         raise ArtifactError(f"{destination}: exists already: choose another place, or move it away.")
     plan = view.plan
-    registry = build_registry(load_plugins(plan.plugins, plan.without).manager)
+    registry = load_plugins(plan.plugins, plan.without).registry
     registry.spec("exporters", form)
     row, result = chosen(view, trial)
     setup = set_up(plan, registry, frame=frame, cache=study.absolute() / "features")

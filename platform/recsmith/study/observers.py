@@ -16,5 +16,5 @@ def tell(manager: pluggy.PluginManager, hook: str, **facts: object) -> None:
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         try:
             implementation.function(**{name: facts[name] for name in implementation.argnames})
-        except Exception:
+        except (Exception, SystemExit):
             _logger.exception("the observer %s of plugin %s failed", hook, implementation.plugin_name)

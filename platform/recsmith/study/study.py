@@ -19,7 +19,6 @@ from recsmith.study.refit import chosen, judge_once, learn_again, save
 from recsmith.study.setup import families, set_up
 from recsmith.study.worker import run_planned
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +51,11 @@ def run_study(
         KeyboardInterrupt: the search was interrupted; it ended in order and can be resumed.
     """
     folder = Path(folder or f"{plan.name}-study").absolute()
-    manager = load_plugins(plan.plugins, plan.without).manager
+    loaded = load_plugins(plan.plugins, plan.without)
+    manager = loaded.manager
     for observer in observers:
         manager.register(observer)
-    setup = set_up(plan, build_registry(manager), frame=frame, cache=folder / "features")
+    setup = set_up(plan, loaded.registry, frame=frame, cache=folder / "features")
     with StudyRecord.open(
         folder,
         plan,

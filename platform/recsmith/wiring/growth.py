@@ -14,7 +14,8 @@ from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed, OneOf, PerColumn
 from recsmith.contracts.errors import PluginError
 from recsmith.contracts.plugins import EncoderSpec, Kind, Spec
-from recsmith.contracts.space import NONE, AnyNode, Fixed, Group, OptionNode, Parameter
+from recsmith.contracts.space import NONE, AnyNode, Fixed, Group, LeftOut, OptionNode, Parameter
+from recsmith.wiring.registry import singular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from recsmith.wiring.registry import Registry
 
 ROOT = "model"
-_DEEPEST = 12  # an option that names its own kind would otherwise grow for ever
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class Tree:
     kinds: Mapping[str, Kind]  # of every OptionNode
     fields: Mapping[str, FieldInfo]  # of every Parameter and Fixed
     options: frozenset[str]  # the path of every option of every choice
+    left_out: tuple[LeftOut, ...]  # options that cannot grow whatever the log, and why
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +46,29 @@ class _Grower:
     kinds: dict[str, Kind] = field(default_factory=dict)
     fields: dict[str, FieldInfo] = field(default_factory=dict)
     options: set[str] = field(default_factory=set)
+    left_out: list[LeftOut] = field(default_factory=list)
+    way: list[Spec] = field(default_factory=list)  # the options that lead to where we are
 
     def option(self, path: str, one_of: OneOf, default: Choice | None, specs: Mapping[str, Spec]) -> OptionNode:
-        """One choice; `default` names the usual option and may carry parameters for it."""
+        """One choice; `default` names the usual option and may carry parameters for it.
+
+        An option that holds itself is not offered within itself: the tree stays finite.
+        """
         kind: Kind = one_of.kind  # type: ignore[assignment]
         self.kinds[path] = kind
         options = {NONE: Group(path=f"{path}.{NONE}")} if one_of.optional else {}
         for name, spec in specs.items():
             given = default.params if default is not None and default.name == name else {}
-            options[name] = self.settings(f"{path}.{name}", spec.config, spec.config, given, {})
+            if not any(spec is outer for outer in self.way):
+                self.way.append(spec)
+                try:
+                    options[name] = self.settings(f"{path}.{name}", spec.config, spec.config, given, {})
+                except PluginError as error:
+                    self.left_out.append(LeftOut(path=f"{path}.{name}", reason=str(error)))
+                self.way.pop()
         if not options:
-            raise PluginError(f"{path}: no installed plugin of the kind {kind} offers {', '.join(one_of.needs)}.")
+            needs = f" that offers {' and '.join(sorted(one_of.needs))}" if one_of.needs else ""
+            raise PluginError(f"{path}: there is no {singular(kind).replace('_', '-')}{needs}")
         self.options.update(group.path for group in options.values())
         usual = default.name if default is not None and default.name in options else next(iter(options))
         return OptionNode(path=path, options=options, default=usual)
@@ -64,12 +77,8 @@ class _Grower:
         self, path: str, config: type[Config], base: Any, given: Mapping[str, Any], narrowed: Mapping[str, Any]
     ) -> Group:
         """The fields of one configuration. Values: `given`, else of the instance `base`, else the class defaults."""
-        if path.count(".") > _DEEPEST:
-            raise PluginError(f"{path}: options nest without end: no plugin may offer a choice of its own kind.")
         nodes: dict[str, AnyNode] = {}
         for name, info in config.model_fields.items():
-            if info.is_required():
-                raise PluginError(f"{path}: the setting {name!r} has no default; every setting needs one.")
             value = getattr(base, name) if isinstance(base, BaseModel) else info.get_default(call_default_factory=True)
             nodes[name] = self.node(f"{path}.{name}", info, given.get(name, value), narrowed.get(name))
         return Group(path=path, fields=nodes)
@@ -91,7 +100,7 @@ class _Grower:
         self.fields[path] = info
         if isinstance(mark, (Int, Float, Categorical)):
             if not mark.contains(value):
-                raise PluginError(f"{path}: the default {value!r} lies outside its domain.")
+                raise PluginError(f"{path}: the default {value!r} lies outside its domain")
             return Parameter(path=path, domain=mark, default=value)
         return Fixed(path=path, value=value)
 
@@ -117,11 +126,23 @@ class _Grower:
 
 
 def grow(registry: Registry, columns: Mapping[str, Mapping[str, Role]]) -> Tree:
-    """The tree of all models of the registry for a log with these columns.
+    """The tree of all models of the registry for a log with these columns."""
+    grower = _Grower(registry, columns)
+    root = OptionNode(path=ROOT, options={}, default="")
+    if registry.specs["models"]:
+        root = grower.option(ROOT, OneOf("models"), None, registry.specs["models"])
+    return Tree(root, grower.kinds, grower.fields, frozenset(grower.options), tuple(grower.left_out))
+
+
+def grow_one(registry: Registry, kind: Kind, name: str, columns: Mapping[str, Mapping[str, Role]]) -> OptionNode:
+    """The tree of one plugin of any kind, as a choice that has no other option.
 
     Raises:
-        PluginError: a spec has a setting without a default, or a default outside its domain.
+        PluginError: a choice in its settings has no option, or a default lies outside its domain.
     """
     grower = _Grower(registry, columns)
-    root = grower.option(ROOT, OneOf("models"), None, registry.specs["models"])
-    return Tree(root, grower.kinds, grower.fields, frozenset(grower.options))
+    spec = registry.spec(kind, name)
+    try:
+        return grower.option(singular(kind), OneOf(kind), None, {name: spec})
+    except PluginError as error:
+        raise PluginError(grower.left_out[0].reason if grower.left_out else str(error)) from None

@@ -1,95 +1,218 @@
-"""Plugin loading: entry points become one pluggy manager, broken ones are set aside with their reason."""
+"""Plugin loading: entry points become one pluggy manager and one registry; broken ones are set aside with their reason.
+
+What a plugin does wrong is its own misfortune: it is quarantined and everything else goes on. It is an error only
+where somebody asked for that very plugin by name.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+import traceback
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlparse
 
 import pluggy
 
 from recsmith.contracts import hooks
 from recsmith.contracts.errors import PluginError, unknown
+from recsmith.wiring.registry import Offer, Registry, freeze, offers_of, singular
+from recsmith.wiring.stdout import stdout_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
+    from importlib.metadata import Distribution
+
+ALLOW_LIST = "RECSMITH_PLUGINS"  # environment variable: names, separated by commas; nothing else is ever imported
+BUILT_IN = "recsmith"  # the distribution whose names nobody can take
 
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """One entry point as it was found, before or after its import."""
+    """One entry point as it was found; all but a quarantine is known before anything is imported."""
 
     name: str  # of the entry point
+    kind: str  # the part of its name before the dot
     distribution: str
     version: str
     module: str
-    state: str  # "active", "not allowed", "quarantined"
+    origin: str  # the folder that it is installed in, or the source folder of an editable installation
+    state: Literal["active", "not allowed", "quarantined"]
     reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedPlugins:
-    """The manager that holds every active plugin, and what was found about each entry point."""
+    """The manager that holds every active plugin, all that they offer, and what was found about each entry point."""
 
     manager: pluggy.PluginManager
+    registry: Registry
     found: tuple[PluginInfo, ...]
+
+    def culprit(self, error: BaseException) -> PluginInfo | None:
+        """The plugin in whose code an error was raised: the innermost that the traceback shows."""
+        modules = {info.module: info for info in self.found}
+        packages = {_package(info.module): info for info in self.found if info.distribution != BUILT_IN}
+        for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+            name = str(frame.f_globals.get("__name__"))
+            if info := modules.get(name) or packages.get(_package(name)):
+                return info
+        return None
 
 
 def installed() -> list[EntryPoint]:
     """Every entry point of our group, by name; an editable install that is listed twice counts once."""
-    unique = {(point.name, point.value): point for point in entry_points(group=hooks.ENTRY_POINT_GROUP)}
-    return sorted(unique.values(), key=lambda point: (point.name, point.value))
+    points = entry_points(group=hooks.ENTRY_POINT_GROUP)
+    unique = {(point.name, point.value, _owner(point.dist)): point for point in points}
+    return [unique[key] for key in sorted(unique)]
 
 
-def load_plugins(only: Collection[str] | None = None, without: Collection[str] = ()) -> LoadedPlugins:
-    """Import the installed plugins and register them.
+def load_plugins(
+    only: Collection[str] | None = None, without: Collection[str] = (), points: Sequence[EntryPoint] = ()
+) -> LoadedPlugins:
+    """Import the installed plugins, ask each for its specs, and keep those that keep the rules.
+
+    A plugin is named by its entry point ("model.ease"); the name of a distribution ("recsmith-hitlist", "recsmith" for
+    the built-in ones) stands for all of its plugins. Of two plugins that offer one name a built-in one stays and the
+    other is quarantined; where none is built in both are, so that nothing depends on an order.
 
     Args:
-        only: names of entry points; nothing else is imported. None allows all that are installed.
-        without: names of entry points that are not imported.
+        only: nothing else is imported, and each of these must work. None allows all that are installed.
+        without: never imported.
+        points: more entry points, that are not installed.
 
     Raises:
-        PluginError: a name in `only` or `without` is not installed, or one name is offered twice.
+        PluginError: a name is not installed; or one in `only` is not allowed by the environment variable
+            RECSMITH_PLUGINS, or cannot be used.
     """
-    points = installed()
-    _check_names(points, [*(only or ()), *without])
-    manager = pluggy.PluginManager("recsmith")
-    manager.add_hookspecs(hooks)
-    found = []
-    for point in points:
-        allowed = (only is None or point.name in only) and point.name not in without
-        state, reason = _register(manager, point) if allowed else ("not allowed", "")
-        if state == "quarantined" and only is not None:
-            distribution = point.dist.name if point.dist else "?"
-            raise PluginError(f"plugin {point.name!r} ({distribution}) cannot be used: {reason}")
-        found.append(_info(point, state, reason))
-    return LoadedPlugins(manager, tuple(found))
+    loading = _Loading([*installed(), *points])
+    for number, reason in loading.refused(only, without):
+        loading.set_aside(number, "not allowed", reason)
+    for number, reason in loading.twins():
+        loading.set_aside(number, "quarantined", reason)
+    for number in loading.active():
+        loading.take_in(number)
+    for number, reason in loading.clashes():
+        loading.set_aside(number, "quarantined", reason)
+    loading.check_asked(only, without)
+    return loading.loaded()
 
 
-def _check_names(points: list[EntryPoint], asked: list[str]) -> None:
-    names = [point.name for point in points]
-    for name in asked:
-        if name not in names:
-            raise PluginError(unknown("installed plugin", name, names))
-    for name in {name for name in names if names.count(name) > 1}:
-        owners = [point.dist.name if point.dist else "?" for point in points if point.name == name]
-        raise PluginError(f"plugin {name!r} is offered by {' and by '.join(owners)}: uninstall one of them.")
+class _Loading:
+    """The plugins on their way in, by their number in the list of entry points."""
+
+    def __init__(self, points: Sequence[EntryPoint]) -> None:
+        self._points = points
+        self._infos = [_info(point) for point in points]
+        self._offers: dict[int, list[Offer]] = {}
+        self._manager = pluggy.PluginManager("recsmith")
+        self._manager.add_hookspecs(hooks)
+
+    def active(self) -> list[int]:
+        return [number for number, info in enumerate(self._infos) if info.state == "active"]
+
+    def set_aside(self, number: int, state: Literal["not allowed", "quarantined"], reason: str) -> None:
+        self._infos[number] = replace(self._infos[number], state=state, reason=reason)
+        self._offers.pop(number, None)
+        if self._manager.has_plugin(self._infos[number].name):
+            self._manager.unregister(name=self._infos[number].name)
+
+    def refused(self, only: Collection[str] | None, without: Collection[str]) -> Iterator[tuple[int, str]]:
+        """Who may not be imported, and why not."""
+        listed = os.environ.get(ALLOW_LIST)
+        operator = None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]
+        for names, place in ((only, ""), (without, ""), (operator, f"{ALLOW_LIST}: ")):
+            self._check_names(names or (), place)
+        for number, info in enumerate(self._infos):
+            if operator is not None and not _named(info, operator):
+                yield number, f"the environment variable {ALLOW_LIST} does not name it"
+            elif only is not None and not _named(info, only):
+                yield number, "it is not among the plugins that were asked for"
+            elif _named(info, without):
+                yield number, "it was left out by name"
+
+    def twins(self) -> Iterator[tuple[int, str]]:
+        """Entry points of one name."""
+        by_name: dict[str, list[int]] = {}
+        for number in self.active():
+            by_name.setdefault(self._infos[number].name, []).append(number)
+        for name, numbers in by_name.items():
+            yield from self._losers(numbers, f"the plugin name {name!r}")
+
+    def take_in(self, number: int) -> None:
+        """Import a plugin and hear what it offers."""
+        info, point = self._infos[number], self._points[number]
+        try:
+            with stdout_aside():
+                self._manager.register(point.load(), name=info.name)
+                self._manager.check_pending()
+                self._offers[number] = offers_of(self._manager, info.name)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does wrong must not end the program
+            known = isinstance(error, (PluginError, pluggy.PluginValidationError))
+            self.set_aside(number, "quarantined", str(error) if known else f"{type(error).__name__}: {error}")
+
+    def clashes(self) -> Iterator[tuple[int, str]]:
+        """Specs of one kind and name."""
+        by_name: dict[str, list[int]] = {}
+        for number, offers in self._offers.items():
+            for kind, spec in offers:
+                by_name.setdefault(f"{singular(kind)} {spec.name!r}", []).append(number)
+        for name, numbers in by_name.items():
+            yield from self._losers(numbers, f"the {name}")
+
+    def check_asked(self, only: Collection[str] | None, without: Collection[str]) -> None:
+        """Whoever was asked for by name must be there."""
+        for info in self._infos:
+            if info.state != "active" and _named(info, only or ()) and not _named(info, without):
+                raise PluginError(f"plugin {info.name!r} ({info.distribution}) cannot be used: {info.reason}")
+
+    def loaded(self) -> LoadedPlugins:
+        offers = {self._infos[number].name: offered for number, offered in self._offers.items()}
+        aside = {info.name: f"{info.state}: {info.reason}" for info in self._infos if info.state != "active"}
+        return LoadedPlugins(self._manager, freeze(offers, aside), tuple(self._infos))
+
+    def _check_names(self, names: Collection[str], place: str) -> None:
+        known = {name for info in self._infos for name in (info.name, info.distribution)}
+        for name in names:
+            if not any(_named(info, [name]) for info in self._infos):
+                raise PluginError(place + unknown("installed plugin", name, known))
+
+    def _losers(self, numbers: list[int], what: str) -> Iterator[tuple[int, str]]:
+        """Of several that offer one thing: all but a built-in one."""
+        if len(numbers) == 1:
+            return
+        owners = [f"{self._infos[number].name} ({self._infos[number].distribution})" for number in numbers]
+        for number in numbers:
+            if self._infos[number].distribution != BUILT_IN:
+                yield number, f"{what} is offered by {' and by '.join(owners)}: leave one out by `--without`"
 
 
-def _register(manager: pluggy.PluginManager, point: EntryPoint) -> tuple[str, str]:
-    try:
-        plugin = point.load()
-        manager.register(plugin, name=point.name)
-    except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong must not end the program
-        return "quarantined", f"{type(error).__name__}: {error}"
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        manager.unregister(name=point.name)
-        return "quarantined", str(error)
-    return "active", ""
+def _info(point: EntryPoint) -> PluginInfo:
+    name, version, origin = "?", "?", "?"
+    if point.dist is not None:
+        name, version, origin = point.dist.name, point.dist.version, _origin(point.dist)
+    return PluginInfo(point.name, point.name.partition(".")[0], name, version, point.module, origin, "active")
 
 
-def _info(point: EntryPoint, state: str, reason: str) -> PluginInfo:
-    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
-    return PluginInfo(point.name, distribution, version, point.value, state, reason)
+def _origin(distribution: Distribution) -> str:
+    """Where a distribution came from (PEP 610 tells the source of an editable installation)."""
+    source = distribution.read_text("direct_url.json")
+    if source is not None:
+        facts = json.loads(source)
+        if facts.get("dir_info", {}).get("editable"):
+            return f"{unquote(urlparse(facts['url']).path)} (editable)"
+    return str(distribution.locate_file(""))
+
+
+def _owner(distribution: Distribution | None) -> str:
+    return distribution.name if distribution is not None else "?"
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _named(info: PluginInfo, names: Collection[str]) -> bool:
+    return info.name in names or info.distribution in names

@@ -1,34 +1,71 @@
-"""The registry: every spec that the plugins provide, by kind and name, and the building of what they describe."""
+"""The registry: every spec that the plugins offer, by kind and name, and the building of what they describe."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
+from recsmith.contracts.config import Config
+from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.errors import PluginError, unknown
-from recsmith.contracts.plugins import API_VERSION, BuildContext, Kind, Spec
+from recsmith.contracts.plugins import (
+    API_VERSION,
+    BuildContext,
+    CombinerSpec,
+    EncoderSpec,
+    ExporterSpec,
+    FuserSpec,
+    Kind,
+    MetaLearnerSpec,
+    MetricSpec,
+    ModelSpec,
+    PartSpec,
+    ReaderSpec,
+    Spec,
+    SplitterSpec,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pluggy
 
-    from recsmith.contracts.config import Choice, Config
+    from recsmith.contracts.config import Choice
     from recsmith.contracts.data import FeatureMatrix, LongArray
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Offer = tuple[Kind, Spec]
+
+_SPECS: dict[Kind, type[Spec]] = {
+    "readers": ReaderSpec,
+    "splitters": SplitterSpec,
+    "encoders": EncoderSpec,
+    "fusers": FuserSpec,
+    "models": ModelSpec,
+    "meta_learners": MetaLearnerSpec,
+    "metrics": MetricSpec,
+    "combiners": CombinerSpec,
+    "exporters": ExporterSpec,
+}
+
+
+def singular(kind: Kind) -> str:
+    """The word for one of a kind, as in the names of entry points."""
+    return "loss" if kind == "losses" else kind.removesuffix("s")
 
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """All specs, frozen. `origins` tells the entry point of each."""
+    """All specs, frozen. `origins` tells the entry point of each, `aside` why another entry point is not here."""
 
     specs: Mapping[Kind, Mapping[str, Spec]]
     origins: Mapping[tuple[Kind, str], str]
+    aside: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self, kind: Kind, name: str) -> Any:
         """The spec of that name.
@@ -39,7 +76,14 @@ class Registry:
         try:
             return self.specs[kind][name]
         except KeyError:
-            raise PluginError(unknown(kind.removesuffix("s").replace("_", "-"), name, self.specs[kind])) from None
+            raise PluginError(self.unknown(kind, name, self.specs[kind])) from None
+
+    def unknown(self, kind: Kind, name: str, known: Iterable[str]) -> str:
+        """Say that none of a kind has this name: the nearest that has, or why the plugin of that name is not here."""
+        plugin = f"{singular(kind)}.{name}"
+        if plugin in self.aside:
+            return f"the plugin {plugin!r} is {self.aside[plugin]}."
+        return unknown(singular(kind).replace("_", "-"), name, known)
 
     def config(self, kind: Kind, choice: Choice) -> Config:
         """The settings that a choice describes.
@@ -79,31 +123,76 @@ class Registry:
         return context
 
 
-def build_registry(manager: pluggy.PluginManager) -> Registry:
-    """Ask every plugin for its specs.
+def freeze(offers: Mapping[str, Iterable[Offer]], aside: Mapping[str, str]) -> Registry:
+    """The registry of what plugins offer, by the name of their entry point.
 
     Raises:
-        PluginError: two plugins offer one name, or a spec is written for another API version.
+        PluginError: two of them offer one name.
     """
     specs: dict[Kind, dict[str, Spec]] = {kind: {} for kind in KINDS}
     origins: dict[tuple[Kind, str], str] = {}
-    for kind in KINDS:
-        caller = getattr(manager.hook, f"provide_{kind}")
-        for implementation in caller.get_hookimpls():
-            for spec in implementation.function():
-                _admit(specs[kind], origins, kind, spec, implementation.plugin_name)
+    for plugin, offered in offers.items():
+        for kind, spec in offered:
+            if spec.name in specs[kind]:
+                raise PluginError(f"the {singular(kind)} {spec.name!r} is offered twice, then by {plugin!r}.")
+            specs[kind][spec.name] = spec
+            origins[kind, spec.name] = plugin
     frozen = {kind: MappingProxyType(dict(sorted(named.items()))) for kind, named in specs.items()}
-    return Registry(MappingProxyType(frozen), MappingProxyType(origins))
+    return Registry(MappingProxyType(frozen), MappingProxyType(origins), MappingProxyType(dict(aside)))
 
 
-def _admit(named: dict[str, Spec], origins: dict[tuple[Kind, str], str], kind: Kind, spec: Spec, origin: str) -> None:
+def registry_of(manager: pluggy.PluginManager) -> Registry:
+    """The registry of a manager that was filled by hand.
+
+    Raises:
+        PluginError: a plugin offers what cannot be admitted, or two offer one name.
+    """
+    return freeze({name: offers_of(manager, name) for name, _ in manager.list_name_plugin()}, {})
+
+
+def offers_of(manager: pluggy.PluginManager, plugin: str) -> list[Offer]:
+    """Ask one registered plugin for its specs.
+
+    Raises:
+        PluginError: a spec is of another API version, not of its kind, or its settings break the rules.
+    """
+    offered: list[Offer] = []
+    for kind in KINDS:
+        for implementation in getattr(manager.hook, f"provide_{kind}").get_hookimpls():
+            if implementation.plugin_name == plugin:
+                for spec in implementation.function():
+                    _check_spec(kind, spec)
+                    if any(spec.name == other.name for other_kind, other in offered if other_kind == kind):
+                        raise PluginError(f"it offers the {singular(kind)} {spec.name!r} twice")
+                    offered.append((kind, spec))
+    return offered
+
+
+def _check_spec(kind: Kind, spec: Spec) -> None:
+    expected = _SPECS.get(kind, PartSpec)
+    if not isinstance(spec, expected):
+        raise PluginError(f"provide_{kind} returned {spec!r} among its specs, which is no {expected.__name__}")
     if spec.api_version != API_VERSION:
         raise PluginError(
-            f"plugin {origin!r}: {spec.name!r} is written for plugin API {spec.api_version}, this is "
-            f"{API_VERSION}. Install a version of the plugin for API {API_VERSION}."
+            f"{spec.name!r} is written for plugin API {spec.api_version}, this is {API_VERSION}: install a version of "
+            f"the plugin for API {API_VERSION}"
         )
-    if spec.name in named:
-        first = origins[kind, spec.name]
-        raise PluginError(f"{kind}: {spec.name!r} is offered by plugin {first!r} and by {origin!r}: leave one out.")
-    named[spec.name] = spec
-    origins[kind, spec.name] = origin
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", str(spec.name)):
+        raise PluginError(f"{spec.name!r} cannot be part of a parameter's name: write it as in 'item_knn'")
+    if not callable(spec.build):  # type: ignore[attr-defined]
+        raise PluginError(f"{spec.name!r}: `build` cannot be called")
+    if not (isinstance(spec.config, type) and issubclass(spec.config, Config)):
+        raise PluginError(f"{spec.name!r}: `config` is {spec.config!r}, which is no subclass of Config")
+    _check_settings(spec.name, spec.config)
+
+
+def _check_settings(place: str, config: type[Config]) -> None:
+    for name, info in config.model_fields.items():
+        if info.is_required():
+            raise PluginError(f"{place}: the setting {name!r} has no default; every setting needs one")
+        value = info.get_default(call_default_factory=True)
+        for domain in info.metadata:
+            if isinstance(domain, (Int, Float, Categorical)) and not domain.contains(value):
+                raise PluginError(f"{place}.{name}: the default {value!r} lies outside its domain")
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Config):
+            _check_settings(f"{place}.{name}", info.annotation)

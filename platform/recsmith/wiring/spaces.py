@@ -110,7 +110,7 @@ class _Cut:
         self.registry = registry
         self.tree = tree
         self.capabilities = capabilities
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[LeftOut] = list(tree.left_out)
 
     def models(self, root: AnyNode, scenario: Scenario) -> OptionNode:
         """The root with the models that can do what the scenario asks."""

@@ -7,13 +7,12 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT
 from recsmith.contracts.errors import PlanError
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 
 @pytest.fixture(scope="module")
 def fusion():
     """The combiner with the given settings."""
-    registry = build_registry(load_plugins(only=["combiner.reciprocal_rank_fusion"]).manager)
+    registry = load_plugins(only=["combiner.reciprocal_rank_fusion"]).registry
     return lambda **settings: registry.build(
         "combiners", Choice(name="reciprocal_rank_fusion", params=settings), registry.context()
     )

@@ -15,12 +15,11 @@ from recsmith.contracts.data import State
 from recsmith.contracts.errors import ArtifactError
 from recsmith.testing.logs import popular_fold
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 
 @pytest.fixture(scope="module")
 def registry():
-    return build_registry(load_plugins(only=["model.popularity", "exporter.folder", "exporter.tar"]).manager)
+    return load_plugins(only=["model.popularity", "exporter.folder", "exporter.tar"]).registry
 
 
 @pytest.fixture(scope="module")

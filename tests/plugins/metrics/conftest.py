@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT, CatalogueFacts, RankedLists
 from recsmith.wiring.plugins import installed, load_plugins
-from recsmith.wiring.registry import build_registry
 
 
 @pytest.fixture(scope="session")
 def registry():
     names = [point.name for point in installed() if point.name.startswith("metric.")]
-    return build_registry(load_plugins(only=names).manager)
+    return load_plugins(only=names).registry
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,13 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 
 
 @pytest.fixture(scope="module")
 def trained():
     """BPR-MF on two tastes: 40 users have 6 of items 0 to 9, 40 users have 6 of items 10 to 19."""
     names = ["model.bpr_mf", "loss.bpr", "sampler.uniform", "schedule.constant"]
-    registry = build_registry(load_plugins(names).manager)
+    registry = load_plugins(names).registry
     rng = np.random.default_rng(0)
     items = np.concatenate([rng.choice(10, 6, replace=False) + 10 * (user >= 40) for user in range(80)])
     log = Interactions(Histories(np.arange(81) * 6, items.astype(np.int32)), 80, 20, ordered=False)

@@ -10,7 +10,6 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
-from recsmith.wiring.registry import build_registry
 from recsmith_plugins.models.sasrec import Network, SASRecConfig
 
 RING = 20
@@ -19,7 +18,7 @@ RING = 20
 @pytest.fixture(scope="module")
 def registry():
     names = ["model.sasrec", "loss.sampled_softmax", "loss.full_softmax", "sampler.uniform", "schedule.constant"]
-    return build_registry(load_plugins(names).manager)
+    return load_plugins(names).registry
 
 
 def ring_walks(starts, lengths):

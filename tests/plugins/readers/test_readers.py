@@ -7,7 +7,6 @@ import pytest
 
 from recsmith.contracts.config import Choice
 from recsmith.wiring.plugins import installed, load_plugins
-from recsmith.wiring.registry import build_registry
 
 ROWS = [["u1", "007", "3.50"], ["u2", "8", None], ['u"3', "a,b", "line\nend"]]
 FRAME = pd.DataFrame(ROWS, columns=["user_id", "item_id", "note"])
@@ -16,7 +15,7 @@ FRAME = pd.DataFrame(ROWS, columns=["user_id", "item_id", "note"])
 @pytest.fixture(scope="module")
 def registry():
     names = [point.name for point in installed() if point.name.startswith("reader.")]
-    return build_registry(load_plugins(only=names).manager)
+    return load_plugins(only=names).registry
 
 
 def read(registry, name, source):

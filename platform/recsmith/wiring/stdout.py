@@ -1,0 +1,42 @@
+"""Standard output belongs to the command's result: whatever a plugin prints goes to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def stdout_aside() -> Iterator[TextIO]:
+    """Send standard output to standard error, that of C code included; yields a stream to the true one.
+
+    Where standard output is no file of the process's own (under a test's capture, in a notebook), only Python's is
+    redirected.
+    """
+    real = sys.stdout
+    if not _is_descriptor_one(real):
+        with redirect_stdout(sys.stderr):
+            yield real
+        return
+    real.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        out = os.fdopen(os.dup(kept), "w", encoding=real.encoding, errors=real.errors)
+        with out, redirect_stdout(sys.stderr):
+            yield out
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _is_descriptor_one(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.fileno() == 1
+    except (OSError, ValueError, AttributeError):
+        return False
