@@ -123,7 +123,7 @@ def watched(plan: TrialPlan, fold: Fold, report: Report, *, place: Path, compani
         epoch = whole(self, seed, number)
         return EpochBatches(steps, epoch.positives * steps // epoch.steps, islice(epoch.batches, steps))
 
-    load_plugins(plan.plugins, plan.without).registry  # imports every plugin, as run_planned will
+    load_plugins(plan.plugins, plan.without)  # imports every plugin, as run_planned will
     facts = {"pid": os.getpid(), "begun": begun, "plugins": private_bytes()}
     (place / f"{os.getpid()}.pid").touch()
     deadline = time.monotonic() + TOGETHER

@@ -23,6 +23,7 @@ def third_party(tmp_path, monkeypatch):
         (folder / f"third_{name}.py").write_text(code)
         modules.append(f"third_{name}")
         monkeypatch.syspath_prepend(str(folder))
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)  # for the processes that a test starts
         return folder
 
     yield install

@@ -32,7 +32,7 @@ def test_the_answers_are_the_fitted_model_s(recommender, registry, fold, fit):
     member = fit("ease")
     model = registry.build("models", member.configuration, registry.context(item_counts=fold.train.counts, users=80))
     model.load(member.state)
-    items, scores = rank(model, fold.holdout.requests, 10, mask_seen=True)
+    items, scores = rank(model, fold.holdout.requests, 10, items=fold.train.items, mask_seen=True)
     answers = recommender.recommend()
     assert [answer.items for answer in answers] == [tuple(fold.item_ids[row]) for row in items]
     assert [answer.scores for answer in answers] == [tuple(row) for row in scores.tolist()]
@@ -232,7 +232,7 @@ def test_encoders_and_fuser_are_built_again(registry, fold, facts, tmp_path):
     model.fit(fold.train)
     out = save_artifact(tmp_path / "content", [Member(choice, model.state(), states)], fold, registry, facts=facts)
     answers = load_artifact(out).recommend()
-    items, _ = rank(model, fold.holdout.requests, 10, mask_seen=True)
+    items, _ = rank(model, fold.holdout.requests, 10, items=fold.train.items, mask_seen=True)
     assert [answer.items for answer in answers] == [tuple(fold.item_ids[row[row >= 0]]) for row in items]
     named = {use.entry_point for use in verify(out).plugins}
     assert named == {"model.content_knn", "encoder.tfidf", "encoder.category", "fuser.concatenate"}
@@ -245,7 +245,7 @@ def test_an_ensemble_is_what_its_combiner_makes_of_the_members(save, registry, f
         context = registry.context(item_counts=fold.train.counts, users=80)
         model = registry.build("models", Choice(name=name), context)
         model.load(fit(name).state)
-        lists.append(rank(model, fold.holdout.requests, Combination().depth, mask_seen=True))
+        lists.append(rank(model, fold.holdout.requests, Combination().depth, items=fold.train.items, mask_seen=True))
     combiner = registry.build("combiners", Choice(name="reciprocal_rank_fusion"), registry.context())
     items, _ = combiner.combine([one for one, _ in lists], [two for _, two in lists], 10)
     assert [answer.items for answer in load_artifact(out).recommend()] == [tuple(fold.item_ids[row]) for row in items]

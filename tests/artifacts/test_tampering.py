@@ -249,7 +249,7 @@ TAMPERED = {
     "a plugin of another distribution": (claim(plugins=[{**USE, "distribution": "rival"}]), "model.ease", "uninstall"),
     "a plugin of another major version": (claim(plugins=[{**USE, "version": "7.0"}]), "model.ease", "pip install"),
     "a plugin registered by hand": (claim(plugins=[{**USE, "distribution": ""}]), "model.ease", "registry"),
-    "no plugin at all": (claim(plugins=[]), "ease", "Known"),
+    "no plugin at all": (claim(plugins=[]), "ease", "not among the plugins that were asked for"),
 }
 
 

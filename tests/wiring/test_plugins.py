@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -188,17 +187,11 @@ def test_asking_for_what_a_plugin_that_was_set_aside_would_offer_says_why_it_is_
 
 
 def test_what_a_plugin_prints_when_it_is_imported_goes_to_standard_error(third_party):
-    folder = third_party("loud", "import os\nprint('hello')\nos.write(1, b'from below\\n')\n" + model("loud"))
+    third_party("loud", "import os\nprint('hello')\nos.write(1, b'from below\\n')\n" + model("loud"))
     program = (
         "from recsmith.wiring.plugins import load_plugins as load; print(len(load(['model.loud']).registry.origins))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout == "1\n"
     assert sorted(ran.stderr.splitlines()) == ["from below", "hello"]
 

@@ -13,7 +13,7 @@ from recsmith.inference.ranking import rank
 if TYPE_CHECKING:
     from recsmith.artifacts.members import Restored
     from recsmith.contracts.data import FloatArray, Histories, IntArray, LongArray, Requests
-    from recsmith.contracts.plugins import Combiner
+    from recsmith.contracts.plugins import Combiner, Model
 
 Source = Literal["model", "adapted", "popularity"]
 
@@ -24,9 +24,14 @@ class Question:
 
     requests: Requests
     k: int
+    items: int  # I
     mask_seen: bool
     exclude: Histories | None = None
     new: bool = False
+
+    def ranked(self, model: Model, k: int) -> tuple[IntArray, FloatArray]:
+        """A model's lists: items [B, k] and scores [B, k], best first."""
+        return rank(model, self.requests, k, items=self.items, mask_seen=self.mask_seen, exclude=self.exclude)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,7 @@ class Ensemble:
         if question.new and member.new_users is None:
             shape = (len(question.requests), k)
             return np.full(shape, ABSENT, np.int32), np.full(shape, -np.inf, np.float32)
-        return rank(member.model, question.requests, k, mask_seen=question.mask_seen, exclude=question.exclude)
+        return question.ranked(member.model, k)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +72,7 @@ class Fallback:
 
     def answer(self, question: Question) -> tuple[IntArray, FloatArray]:
         """Items [B, K] and scores [B, K], best first."""
-        return rank(self, question.requests, question.k, mask_seen=question.mask_seen, exclude=question.exclude)
+        return question.ranked(self, question.k)
 
     def scores(self, requests: Requests) -> FloatArray:
         """The counts, once per request, [B, I]."""

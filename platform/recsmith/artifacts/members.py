@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One fitted model as plain data. `features` are those columns' that cannot be encoded anew: pictures, sounds."""
+    """One fitted model as plain data. `features` are those columns' that cannot be encoded anew: pictures, sounds.
+
+    `model` is the fitted model itself, where it is at hand: once saved and read back it must score as it does.
+    """
 
     configuration: Choice
     state: State
     encoders: Mapping[str, State] = field(default_factory=dict)  # by item column
     features: Mapping[str, FeatureMatrix] = field(default_factory=dict)  # by item column
+    model: Model | None = None
 
 
 @dataclass(frozen=True, eq=False)

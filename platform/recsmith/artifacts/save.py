@@ -6,16 +6,19 @@ from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsmith.artifacts.card import model_card
 from recsmith.artifacts.catalogue import catalogue_of, read_catalogue, write_catalogue
 from recsmith.artifacts.files import digest, write_json
 from recsmith.artifacts.golden import Golden, ask
-from recsmith.artifacts.load import recommender_of, verify
+from recsmith.artifacts.load import load_artifact, recommender_of
 from recsmith.artifacts.manifest import libraries, note, plugin_uses, seal
 from recsmith.artifacts.members import Member, Workshop, in_full, read_member, with_features, write_member
 from recsmith.artifacts.place import placed
 from recsmith.artifacts.verify import Content
 from recsmith.contracts.artifact import MANIFEST, SCHEMA_VERSION, ArtifactFacts, Combination, FileEntry, Manifest
+from recsmith.contracts.data import Requests
 from recsmith.contracts.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
 
     from recsmith.artifacts.catalogue import Catalogue
     from recsmith.contracts.data import Fold
+    from recsmith.contracts.plugins import Model
     from recsmith.wiring.registry import Registry
 
 __all__ = ["ArtifactFacts", "Combination", "Member", "save_artifact"]
 
 UNSEALED = "0" * 64
+COMPARED = 20  # users
 
 
 def save_artifact(
@@ -51,7 +56,8 @@ def save_artifact(
         combination: how the members' lists become one.
 
     Raises:
-        ArtifactError: a state is no plain finite data, or `destination` is something else than an artifact.
+        ArtifactError: a state is no plain finite data, a model read back from it cannot be built or scores otherwise,
+            or `destination` is something else than an artifact.
     """
     combination = combination or Combination()
     if not members or (len(members) > 1 and combination.combiner is None):
@@ -63,10 +69,10 @@ def save_artifact(
     with placed(destination) as folder:
         _write(folder, members, catalogue, combination)
         manifest = _manifest(members, catalogue, facts)
-        manifest = _write_golden(folder, manifest, registry, combination)
+        manifest = _write_golden(folder, manifest, registry, combination, members, fold)
         (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
         _write_manifest(folder, manifest)
-        verify(folder)
+        load_artifact(folder, registry)
     return destination
 
 
@@ -95,15 +101,37 @@ def _manifest(members: Sequence[Member], catalogue: Catalogue, facts: ArtifactFa
     )
 
 
-def _write_golden(folder: Path, manifest: Manifest, registry: Registry, combination: Combination) -> Manifest:
+def _write_golden(
+    folder: Path,
+    manifest: Manifest,
+    registry: Registry,
+    combination: Combination,
+    fitted: Sequence[Member],
+    fold: Fold,
+) -> Manifest:
     """Answer the golden requests with what was written, read back; add the plugins that this took to the manifest."""
     members = tuple(read_member(folder / "members" / str(number)) for number in range(len(manifest.configurations)))
     catalogue = read_catalogue(folder / "catalog", manifest)
     workshop = Workshop(registry, catalogue)
     content = Content(manifest, catalogue, members, combination, Golden(k=1, requests=()))
-    golden = ask(recommender_of(content, workshop), catalogue)
+    recommender = recommender_of(content, workshop)
+    for member, restored in zip(fitted, recommender.ensemble.members, strict=True):
+        if member.model is not None:
+            _compare(member.configuration.name, member.model, restored.model, fold)
+    golden = ask(recommender, catalogue)
     write_json(folder / "golden.json", golden.model_dump(mode="json"))
     return manifest.model_copy(update={"plugins": plugin_uses(registry, workshop.asked)})
+
+
+def _compare(name: str, fitted: Model, restored: Model, fold: Fold) -> None:
+    users = np.unique(np.linspace(0, fold.train.users - 1, COMPARED).astype(np.int32))
+    requests = Requests(users, fold.train.histories.take(users.astype(np.int64)), histories_are_training=True)
+    scores, again = fitted.scores(requests), restored.scores(requests)
+    if not np.array_equal(scores, again):
+        raise ArtifactError(
+            f"{name}: read back from its state, it scores otherwise than when it was saved: its `state` does not give "
+            "all that its `load` needs."
+        )
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -26,10 +26,12 @@ def check(
     from recsmith.data.dataset import load_dataset
     from recsmith.wiring.plan import load_plan
     from recsmith.wiring.plugins import load_plugins
+    from recsmith.wiring.stdout import stdout_aside
 
     plan = load_plan(source, {}, settings or ())
     registry = load_plugins(plan.plugins, plan.without).registry
-    report = check_dataset(load_dataset(plan.data, registry), plan)
+    with stdout_aside():
+        report = check_dataset(load_dataset(plan.data, registry), plan)
     if as_json:
         print_json(report.model_dump(mode="json"))
         return

@@ -27,6 +27,8 @@ def export(
 ) -> None:
     """Write the artifact of a study's best trial, or of the one you name."""
     from recsmith.study.export import export_artifact
+    from recsmith.wiring.stdout import stdout_aside
 
-    written = export_artifact(study, output, trial=trial, refit=refit.value, form=form)
+    with stdout_aside():
+        written = export_artifact(study, output, trial=trial, refit=refit.value, form=form)
     typer.echo(f"{written}: written and verified.")

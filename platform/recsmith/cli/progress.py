@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from recsmith.cli.printing import cell, say
 from recsmith.contracts.hooks import hookimpl
@@ -55,7 +54,9 @@ class Lines:
 
     @hookimpl
     def study_finished(self, result: StudyResult) -> None:
-        """Say that it is over."""
+        """Say that it is over, and who won the search but cannot be served."""
+        for over in result.passed_over:
+            say(f"  passed over: trial {over.number}: {over.reason}")
         say(f"{result.name}: finished after {result.seconds:.0f} s; artifact: {result.artifact}")
 
     def _left(self) -> str:
@@ -66,29 +67,31 @@ class Lines:
 
 
 class JsonLines:
-    """Every event as one JSON object on a line."""
+    """Every event as one JSON object on a line of `out`."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
 
     @hookimpl
     def study_started(self, plan: Plan) -> None:
         """The plan."""
-        _write("study_started", plan=plan.model_dump(mode="json"))
+        self._write("study_started", plan=plan.model_dump(mode="json"))
 
     @hookimpl
     def epoch_finished(self, trial: int, report: EpochReport) -> None:
         """An epoch of a trial."""
-        _write("epoch_finished", trial=trial, **report.model_dump(mode="json"))
+        self._write("epoch_finished", trial=trial, **report.model_dump(mode="json"))
 
     @hookimpl
     def trial_finished(self, result: TrialResult) -> None:
         """A trial without its history, which stood in the epochs."""
-        _write("trial_finished", **result.model_dump(mode="json", exclude={"history"}))
+        self._write("trial_finished", **result.model_dump(mode="json", exclude={"history"}))
 
     @hookimpl
     def study_finished(self, result: StudyResult) -> None:
         """The result."""
-        _write("study_finished", **result.model_dump(mode="json", exclude={"best": {"history"}}))
+        self._write("study_finished", **result.model_dump(mode="json", exclude={"best": {"history"}}))
 
-
-def _write(event: str, **facts: object) -> None:
-    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
-    sys.stdout.flush()
+    def _write(self, event: str, **facts: object) -> None:
+        self._out.write(json.dumps({"event": event, **facts}) + "\n")
+        self._out.flush()

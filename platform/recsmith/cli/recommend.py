@@ -36,11 +36,12 @@ def recommend(
     from recsmith.artifacts.load import load_artifact
     from recsmith.cli.printing import say
     from recsmith.contracts.errors import PlanError
+    from recsmith.wiring.stdout import stdout_aside
 
     if sum([users is not None, all_users, history is not None]) > 1:
         raise PlanError("give only one of --user, --all-users and --history.")
-    recommender = load_artifact(artifact)
-    answers = _answers(recommender, users, all_users, history, k)
+    with stdout_aside():
+        answers = _answers(load_artifact(artifact), users, all_users, history, k)
     for answer in answers:
         if answer.source == "popularity":
             who = "the history" if answer.user_id is None else f"user {answer.user_id!r}"

@@ -29,6 +29,12 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     engine: Annotated[str | None, typer.Option(help="ray or inline.")] = None,
+    plugins: Annotated[
+        list[str] | None, typer.Option("--plugins", metavar="NAME", help="Use only this plugin or distribution.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="NAME", help="Do without this plugin or distribution.")
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -42,6 +48,8 @@ def run(
         "space": space,
         "seed": seed,
         "engine.name": engine,
+        "plugins": plugins,
+        "without": without,
     }
     plan = load_plan(source, changes, settings or ())
     _run(plan, output or Path(f"{plan.name}-study"), quiet=quiet, as_json=as_json)
@@ -91,6 +99,8 @@ def _print_trials(summary: dict[str, Any]) -> None:
 def _print_test(summary: dict[str, Any]) -> None:
     from recsmith.cli.printing import print_table
 
+    for over in summary["passed_over"]:
+        typer.echo(f"passed over: trial {over['number']}: {over['reason']}")
     if summary["test"]:
         rows = [(name, figure["value"], figure["low"], figure["high"]) for name, figure in summary["test"].items()]
         print_table(f"test: {summary['best']['model']}", ("metric", "value", "low", "high"), rows)
@@ -100,8 +110,10 @@ def _print_test(summary: dict[str, Any]) -> None:
 def _run(plan: Plan, folder: Path, *, quiet: bool, as_json: bool) -> None:
     from recsmith.cli.progress import JsonLines, Lines
     from recsmith.study.study import run_study
+    from recsmith.wiring.stdout import stdout_aside
 
-    observer = JsonLines() if as_json else None if quiet else Lines(folder)
-    run_study(plan, folder, observers=() if observer is None else (observer,))
+    with stdout_aside() as out:
+        observer = JsonLines(out) if as_json else None if quiet else Lines(folder)
+        run_study(plan, folder, observers=() if observer is None else (observer,))
     if not quiet and not as_json:
         show(folder)

@@ -12,8 +12,10 @@ def verify(artifact: Annotated[Path, typer.Argument(help="The folder of an artif
     """Check every file of an artifact against its manifest, load it, and replay its golden requests."""
     from recsmith.artifacts.load import load_artifact
     from recsmith.cli.printing import say
+    from recsmith.wiring.stdout import stdout_aside
 
-    manifest = load_artifact(artifact).manifest
+    with stdout_aside():
+        manifest = load_artifact(artifact).manifest
     models = ", ".join(configuration.name for configuration in manifest.configurations)
     typer.echo(f"{artifact}: verified.")
     say(f"{models}; {manifest.users:,} users, {manifest.items:,} items, {manifest.interactions:,} interactions")

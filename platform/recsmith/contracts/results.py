@@ -53,6 +53,14 @@ class TrialResult(Result):
     seconds: float = 0.0
 
 
+class PassedOver(Result):
+    """A trial that led the search, and could not be learnt again or saved."""
+
+    number: int
+    model: str
+    reason: str  # with the plugin in which it happened
+
+
 class StudyResult(Result):
     """What a study found."""
 
@@ -64,3 +72,4 @@ class StudyResult(Result):
     artifact: str
     counts: dict[str, int]
     seconds: float
+    passed_over: tuple[PassedOver, ...] = ()  # better on validation than `best`

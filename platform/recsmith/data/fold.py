@@ -7,7 +7,9 @@ own training rows alone. Where two scores are equal the smaller item number rank
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +56,7 @@ def numbered(
     histories = _lists(dataset, rows, user_num, len(users), item_num)
     context = {column.name: column.values[rows] for column in dataset.context}
     capabilities = dataset.capabilities | ({"small_catalogue"} if len(items) <= SMALL_CATALOGUE else set())
-    return Fold(
+    fold = Fold(
         train=Interactions(histories, len(users), len(items), dataset.ordered, context),
         holdout=_holdout(dataset, train, target, support, user_num, item_num, histories),
         user_ids=dataset.user_ids[users],
@@ -64,6 +66,20 @@ def numbered(
         split_hash=split_hash,
         capabilities=capabilities,
     )
+    _protect(fold)
+    return fold
+
+
+def _protect(part: Any) -> None:
+    """Make every array read-only: trials in one process share a fold, and none may write into it."""
+    if isinstance(part, np.ndarray):
+        part.flags.writeable = False
+    elif is_dataclass(part):
+        for field in fields(part):
+            _protect(getattr(part, field.name))
+    elif isinstance(part, (tuple, Mapping)):
+        for value in part.values() if isinstance(part, Mapping) else part:
+            _protect(value)
 
 
 def judged_users(dataset: Dataset, train: BoolArray, target: BoolArray, support: BoolArray | None) -> LongArray:

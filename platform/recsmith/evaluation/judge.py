@@ -96,8 +96,12 @@ def judge(
             f"metric {rated[0]!r} judges ratings, but the scenario is {scenario!r}. Write scenario: rating."
         )
     cuts = [measure.k for measure in asked if measure.spec.judges != "ratings"]
-    items, scores = rank(model, fold.holdout.requests, max(cuts), mask_seen=mask_seen) if cuts else (None, None)
-    pairs = rated_pairs(model, fold.holdout) if rated else None
+    catalogue = fold.train.items
+    items: IntArray | None = None
+    scores: FloatArray | None = None
+    if cuts:
+        items, scores = rank(model, fold.holdout.requests, max(cuts), items=catalogue, mask_seen=mask_seen)
+    pairs = rated_pairs(model, fold.holdout, catalogue) if rated else None
     return _evaluation(asked, fold, items, scores, pairs)
 
 

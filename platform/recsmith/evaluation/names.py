@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from recsmith.contracts.config import Choice
-from recsmith.contracts.errors import PlanError, unknown
+from recsmith.wiring.names import metric_asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,18 +65,6 @@ def usual_metrics(scenario: str, registry: Registry) -> tuple[str, ...]:
 
 
 def _measure(name: str, registry: Registry) -> Measure:
-    base, at, cut = name.partition("@")
-    known = registry.specs["metrics"]
-    if base not in known:
-        raise PlanError(unknown("metric", base, known))
-    spec: MetricSpec = registry.spec("metrics", base)
-    if spec.judges == "ratings":
-        if at:
-            raise PlanError(f"metric {name!r}: {base} judges ratings and has no cut-off. Write {base!r}.")
-        k = 0
-    else:
-        k = int(cut) if cut.isascii() and cut.isdigit() else 0
-        if k < 1:
-            raise PlanError(f"metric {name!r}: the cut-off is a whole number from 1. Write for example '{base}@10'.")
-    metric = registry.build("metrics", Choice(name=base), registry.context())
+    spec, k = metric_asked(name, registry)
+    metric = registry.build("metrics", Choice(name=spec.name), registry.context())
     return Measure(name, spec, k, metric)

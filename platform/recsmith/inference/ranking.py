@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsmith.contracts.data import ABSENT
-from recsmith.contracts.errors import NotFiniteError
+from recsmith.contracts.errors import NotFiniteError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ def rank(
     requests: Requests,
     k: int,
     *,
+    items: int,
     mask_seen: bool,
     exclude: Histories | None = None,
     memory: int = SCORE_BYTES,
@@ -38,6 +39,7 @@ def rank(
         model: the model.
         requests: B requests.
         k: length of the lists.
+        items: I, the size of the catalogue.
         mask_seen: leave out the items of each request's own history.
         exclude: B more lists of items that must not be recommended.
         memory: bytes that the scores of one chunk may take, so never a matrix of all requests and items. Beside them
@@ -45,34 +47,44 @@ def rank(
 
     Raises:
         NotFiniteError: a score is NaN or +inf.
+        PluginError: scores of another shape.
     """
-    items = np.full((len(requests), k), ABSENT, np.int32)
+    found = np.full((len(requests), k), ABSENT, np.int32)
     best = np.full((len(requests), k), -np.inf, np.float32)
-    for start, chunk, scores in scored_chunks(model, requests, memory):
+    for start, chunk, scores in scored_chunks(model, requests, items, memory):
         place = slice(start, start + len(chunk))
         if mask_seen:
             _mask(scores, chunk.histories)
         if exclude is not None:
             _mask(scores, exclude.take(np.arange(place.start, place.stop)))
-        items[place], best[place] = top_k(scores, k)
-    return items, best
+        found[place], best[place] = top_k(scores, k)
+    return found, best
 
 
 def scored_chunks(
-    model: Model, requests: Requests, memory: int = SCORE_BYTES
+    model: Model, requests: Requests, items: int, memory: int = SCORE_BYTES
 ) -> Iterator[tuple[int, Requests, FloatArray]]:
     """Score the requests in chunks: where each starts, its requests, and its scores [b, I], free to be written to.
 
-    The first chunk is one request, since only its scores tell I; the others hold at most `memory` bytes of scores, and
-    one request at least.
+    A chunk holds at most `memory` bytes of scores, and one request at least.
+
+    Raises:
+        PluginError: scores of another shape.
     """
-    start, size = 0, 1
-    while start < len(requests):
+    size = max(1, memory // (4 * max(1, items)))
+    for start in range(0, len(requests), size):
         chunk = requests.take(np.arange(start, min(start + size, len(requests))))
-        scores = np.require(model.scores(chunk), np.float32, ("C", "W"))  # [b, I]
-        yield start, chunk, scores
-        start += len(chunk)
-        size = max(1, memory // (4 * max(1, scores.shape[1])))
+        scores = model.scores(chunk)
+        if not isinstance(scores, np.ndarray) or scores.shape != (len(chunk), items):
+            raise PluginError(
+                f"the model's scores are {_shape_of(scores)}, and [{len(chunk)}, {items}] were asked for: a row for "
+                "each request, a column for each item of the catalogue."
+            )
+        yield start, chunk, np.require(scores, np.float32, ("C", "W"))
+
+
+def _shape_of(scores: object) -> str:
+    return str(list(scores.shape)) if isinstance(scores, np.ndarray) else f"a {type(scores).__name__}"
 
 
 def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:

@@ -116,11 +116,15 @@ class StudyView:
         counts = self.counts()
         return sum(counts[state] for state in FINISHED)
 
-    def best(self) -> TrialRow | None:
-        """The complete trial with the best objective, the earliest of equals; None where none is complete."""
+    def ranked(self) -> list[TrialRow]:
+        """The complete trials, that with the best objective first, the earliest of equals before the others."""
         sign = 1.0 if self.direction == "minimize" else -1.0
         complete = [row for row in self.rows() if row.state == "complete" and row.value is not None]
-        return min(complete, key=lambda row: (sign * (row.value or 0.0), row.number), default=None)
+        return sorted(complete, key=lambda row: (sign * (row.value or 0.0), row.number))
+
+    def best(self) -> TrialRow | None:
+        """The complete trial with the best objective; None where none is complete."""
+        return next(iter(self.ranked()), None)
 
     def trial_folder(self, root: int) -> TrialFolder:
         """The folder of a root trial."""

@@ -12,7 +12,7 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.errors import ArtifactError, StudyError
 from recsmith.records.study_result import read_study_result
 from recsmith.records.study_view import StudyView
-from recsmith.study.refit import chosen, judge_once, learn_again, save
+from recsmith.study.refit import candidates, chosen, judge_once, learn_again, save
 from recsmith.study.setup import set_up
 from recsmith.wiring.plugins import load_plugins
 
@@ -37,7 +37,7 @@ def export_artifact(
     Args:
         study: the study's folder.
         destination: what to write; nothing may stand there.
-        trial: number of a complete trial; None for the best.
+        trial: number of a complete trial; None for the one of the study's artifact, or the best so far.
         refit: the rows to learn from.
         form: name of an exporter.
         frame: the log, when the study's source is "<dataframe>".
@@ -51,13 +51,14 @@ def export_artifact(
     plan = view.plan
     registry = load_plugins(plan.plugins, plan.without).registry
     registry.spec("exporters", form)
-    row, result = chosen(view, trial)
+    known = read_study_result(study)
+    number = known.best.number if trial is None and known is not None else trial
+    row, result = next(candidates(view)) if number is None else chosen(view, number)
     setup = set_up(plan, registry, frame=frame, cache=study.absolute() / "features")
     if setup.split.hash != view.attributes["split_hash"]:
         raise StudyError(f"{plan.data.source}: the log has changed since the study began: its split is another one.")
     setup.split.sealed.release("the search has ended")
     fold = setup.split.sealed.open()
-    known = read_study_result(study)
     judged = None if known is None or known.best.root != row.root else known.test
     if refit == "train+valid" or judged is None:
         prepared = learn_again(result, fold, setup)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from recsmith.artifacts.load import load_artifact
 from recsmith.artifacts.save import Member, save_artifact
 from recsmith.contracts.artifact import ArtifactFacts
 from recsmith.contracts.errors import StudyError
@@ -14,6 +13,7 @@ from recsmith.search.suggest import derive_seed
 from recsmith.study.prepare import learn, prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from recsmith.contracts.data import Fold
@@ -23,27 +23,39 @@ if TYPE_CHECKING:
     from recsmith.study.setup import Setup
 
 
-def chosen(view: StudyView, number: int | None = None) -> tuple[TrialRow, TrialResult]:
-    """The best trial of a study, or the complete trial of that number, with its full result.
+def candidates(view: StudyView) -> Iterator[tuple[TrialRow, TrialResult]]:
+    """The trials that may be exported with their full results, the best first.
 
-    Where time was up before any trial was complete, the best epoch of those that had begun is taken.
+    Where time was up before any trial was complete, it is the best epoch of those that had begun.
 
     Raises:
-        StudyError: there is no such trial, or it is not complete, or no trial has finished an epoch.
+        StudyError: no trial has finished an epoch.
     """
-    if number is None:
-        row = view.best()
-        if row is None:
-            return _furthest(view)
-    else:
-        row = next((row for row in view.rows() if row.number == number), None)
-        if row is None or row.state != "complete":
-            complete = ", ".join(str(row.number) for row in view.rows() if row.state == "complete") or "none"
-            raise StudyError(f"{view.folder}: trial {number} is not a complete trial. Complete: {complete}.")
+    ranked = view.ranked()
+    if not ranked:
+        yield _furthest(view)
+    for row in ranked:
+        yield row, _full(view, row)
+
+
+def chosen(view: StudyView, number: int) -> tuple[TrialRow, TrialResult]:
+    """The complete trial of that number, with its full result.
+
+    Raises:
+        StudyError: there is no such trial, or it is not complete.
+    """
+    row = next((row for row in view.rows() if row.number == number), None)
+    if row is None or row.state != "complete":
+        complete = ", ".join(str(row.number) for row in view.rows() if row.state == "complete") or "none"
+        raise StudyError(f"{view.folder}: trial {number} is not a complete trial. Complete: {complete}.")
+    return row, _full(view, row)
+
+
+def _full(view: StudyView, row: TrialRow) -> TrialResult:
     result = view.result(row.root)
     if result is None:
         raise StudyError(f"{view.folder}/trials/{row.root}: result.json is missing; the trial cannot be learnt again.")
-    return row, result.model_copy(update={"number": row.number})
+    return result.model_copy(update={"number": row.number})
 
 
 def _furthest(view: StudyView) -> tuple[TrialRow, TrialResult]:
@@ -105,7 +117,7 @@ def save(
     test: dict[str, Figure],
     refit: Literal["train+valid", "all"],
 ) -> Path:
-    """Write the artifact and verify it as its reader will."""
+    """Write the artifact."""
     plan = setup.plan
     facts = ArtifactFacts(
         study=plan.name,
@@ -123,10 +135,8 @@ def save(
         refit=refit,
     )
     encoders = {column: encoder.state() for column, encoder in prepared.encoders.items()}
-    member = Member(result.configuration, prepared.model.state(), encoders)
-    written = save_artifact(destination, [member], fold, setup.registry, facts=facts)
-    load_artifact(written, registry=setup.registry)
-    return written
+    member = Member(result.configuration, prepared.model.state(), encoders, model=prepared.serving)
+    return save_artifact(destination, [member], fold, setup.registry, facts=facts)
 
 
 def _why_not(view: StudyView) -> str:

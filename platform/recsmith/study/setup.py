@@ -10,6 +10,7 @@ from recsmith.data.dataset import load_dataset
 from recsmith.data.split import make_split
 from recsmith.evaluation.names import direction, measures, usual_metrics
 from recsmith.search.asha import Family
+from recsmith.wiring.names import check_names
 from recsmith.wiring.spaces import resolve_space, space_document
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def set_up(plan: Plan, registry: Registry, *, frame: pd.DataFrame | None = None,
     Raises:
         RecsmithError: the plan, the log or the space cannot be used.
     """
+    check_names(plan, registry)
     metrics = tuple(dict.fromkeys((plan.aim, *(plan.metrics or usual_metrics(plan.scenario, registry)))))
     measures(metrics, registry)
     document = space_document(plan.space)

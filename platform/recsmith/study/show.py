@@ -20,17 +20,19 @@ def summarise(folder: Path) -> dict[str, Any]:
     """
     view = StudyView.open(folder)
     result = read_study_result(folder)
-    best = view.best()
+    rows = view.rows()
+    best = next(row for row in rows if row.number == result.best.number) if result else view.best()
     return {
         "name": view.plan.name,
         "state": "running" if is_held(folder) else "finished" if result else "stopped",
         "objective": view.plan.aim,
         "counts": view.counts(),
-        "trials": [_trial(row) for row in view.rows()],
+        "trials": [_trial(row) for row in rows],
         "best": _trial(best) if best else None,
         "test": {name: figure.model_dump() for name, figure in result.test.items()} if result else {},
         "split_hash": view.attributes["split_hash"],
         "artifact": result.artifact if result else None,
+        "passed_over": [over.model_dump() for over in result.passed_over] if result else [],
         "seconds": round(view.seconds, 1),
         "left_out": [left.model_dump() for left in view.space.left_out],
     }

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsmith.contracts.artifact import MANIFEST
+from recsmith.contracts.errors import ArtifactError, NotFiniteError, PluginError, StudyError
 from recsmith.contracts.plan import TrialPlan
-from recsmith.contracts.results import StudyResult
+from recsmith.contracts.results import PassedOver, StudyResult
 from recsmith.records.study_record import StudyRecord
 from recsmith.records.study_result import read_study_result, write_study_result
-from recsmith.search.execute import search
+from recsmith.search.execute import nodes_ready, search
 from recsmith.search.searcher import Listener, Task
 from recsmith.search.suggest import derive_seed
 from recsmith.study.observers import tell
-from recsmith.study.refit import chosen, judge_once, learn_again, save
+from recsmith.study.refit import candidates, judge_once, learn_again, save
 from recsmith.study.setup import families, set_up
 from recsmith.study.worker import run_planned
 from recsmith.wiring.plugins import load_plugins
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from pluggy import PluginManager
 
     from recsmith.contracts.plan import Plan
+    from recsmith.contracts.results import Figure, TrialResult
     from recsmith.records.study_record import Asked
+    from recsmith.records.study_view import StudyView
     from recsmith.study.setup import Setup
+    from recsmith.wiring.plugins import LoadedPlugins
 
 ARTIFACT = "artifact"  # in the study folder
 
@@ -47,7 +50,8 @@ def run_study(
         observers: objects with observer hooks, as a plugin has them.
 
     Raises:
-        RecsmithError: plan, log, space or folder cannot be used (nothing is written), or no trial finished an epoch.
+        RecsmithError: plan, log, space, folder or cluster cannot be used (nothing is written), or no trial finished an
+            epoch.
         KeyboardInterrupt: the search was interrupted; it ended in order and can be resumed.
     """
     folder = Path(folder or f"{plan.name}-study").absolute()
@@ -56,14 +60,17 @@ def run_study(
     for observer in observers:
         manager.register(observer)
     setup = set_up(plan, loaded.registry, frame=frame, cache=folder / "features")
-    with StudyRecord.open(
-        folder,
-        plan,
-        setup.space,
-        setup.split.hash,
-        direction=setup.direction,
-        fingerprint=setup.dataset.fingerprint,
-    ) as record:
+    with (
+        nodes_ready(plan.engine, loaded, folder),
+        StudyRecord.open(
+            folder,
+            plan,
+            setup.space,
+            setup.split.hash,
+            direction=setup.direction,
+            fingerprint=setup.dataset.fingerprint,
+        ) as record,
+    ):
         tell(manager, "study_started", plan=plan)
         listener = Listener(
             lambda trial, report: tell(manager, "epoch_finished", trial=trial, report=report),
@@ -72,12 +79,13 @@ def run_study(
         ending = search(record, _task(setup, folder), budget=plan.budget, engine=plan.engine, listener=listener)
         if ending == "interrupted":
             raise KeyboardInterrupt(f"{folder}: interrupted. `recsmith study resume {folder}` goes on.")
-        return _finish(setup, record, manager)
+        return _finish(setup, record, loaded)
 
 
 def _task(setup: Setup, folder: Path) -> Task:
     """How a trial of this study is described and run."""
     plan = setup.plan
+    plugins = tuple(sorted(set(setup.registry.origins.values())))  # exactly these, also where more is installed
 
     def make_plan(asked: Asked) -> TrialPlan:
         return TrialPlan(
@@ -92,8 +100,7 @@ def _task(setup: Setup, folder: Path) -> Task:
             mask_seen=plan.mask_seen,
             device=setup.device,
             cache=str(setup.cache),
-            plugins=plan.plugins,
-            without=plan.without,
+            plugins=plugins,
         )
 
     return Task(
@@ -101,33 +108,62 @@ def _task(setup: Setup, folder: Path) -> Task:
     )
 
 
-def _finish(setup: Setup, record: StudyRecord, manager: PluginManager) -> StudyResult:
-    """Refit, judge once, save. Done again only when the search has found better since."""
+def _finish(setup: Setup, record: StudyRecord, loaded: LoadedPlugins) -> StudyResult:
+    """Refit, judge once, save. Done again only when the search has found better since.
+
+    A model that led the search and whose plugin then fails is passed over: the best of another model takes its place.
+    """
     view = record.view
-    row, result = chosen(view)
     before = read_study_result(record.folder)
-    same = before is not None and (before.best.root, before.best.best_epoch) == (row.root, result.best_epoch)
-    if before is not None and same and Path(before.artifact).is_dir():
-        return before.model_copy(update={"counts": dict(view.counts().items()), "seconds": round(view.seconds, 1)})
+    passed = list(before.passed_over) if before else []
+    for row, result in candidates(view):
+        if result.configuration.name in {over.model for over in passed}:
+            continue
+        same = before is not None and (before.best.root, before.best.best_epoch) == (row.root, result.best_epoch)
+        if before is not None and same and Path(before.artifact).is_dir():
+            return before.model_copy(update={"counts": _counts(view), "seconds": round(view.seconds, 1)})
+        try:
+            artifact, test = _export(setup, view, result, record.folder / ARTIFACT)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again where no plugin is to blame
+            passed.append(_passed_over(result, error, loaded))
+            continue
+        manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
+        tell(loaded.manager, "artifact_saved", path=artifact, manifest=manifest)
+        found = StudyResult(
+            name=setup.plan.name,
+            folder=str(record.folder),
+            best=result,
+            test=test,
+            split_hash=setup.split.hash,
+            artifact=str(artifact),
+            counts=_counts(view),
+            seconds=round(view.seconds, 1),
+            passed_over=tuple(passed),
+        )
+        write_study_result(record.folder, found)
+        tell(loaded.manager, "study_finished", result=found)
+        return found
+    raise StudyError(f"{record.folder}: no model could be learnt again: " + "; ".join(over.reason for over in passed))
+
+
+def _counts(view: StudyView) -> dict[str, int]:
+    return {str(state): count for state, count in view.counts().items()}
+
+
+def _export(setup: Setup, view: StudyView, result: TrialResult, place: Path) -> tuple[Path, dict[str, Figure]]:
+    """Learn on train + valid, judge on test, save."""
     setup.split.sealed.release("the search has ended")
     fold = setup.split.sealed.open()
     prepared = learn_again(result, fold, setup)
     test = judge_once(prepared, fold, setup)
-    artifact = save(
-        record.folder / ARTIFACT, prepared, fold, setup, view=view, result=result, test=test, refit="train+valid"
-    )
-    manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
-    tell(manager, "artifact_saved", path=artifact, manifest=manifest)
-    found = StudyResult(
-        name=setup.plan.name,
-        folder=str(record.folder),
-        best=result,
-        test=test,
-        split_hash=setup.split.hash,
-        artifact=str(artifact),
-        counts=dict(view.counts().items()),
-        seconds=round(view.seconds, 1),
-    )
-    write_study_result(record.folder, found)
-    tell(manager, "study_finished", result=found)
-    return found
+    return save(place, prepared, fold, setup, view=view, result=result, test=test, refit="train+valid"), test
+
+
+def _passed_over(result: TrialResult, error: BaseException, loaded: LoadedPlugins) -> PassedOver:
+    """Why a trial is passed over; what no plugin did is raised again."""
+    culprit = loaded.culprit(error)
+    if culprit is None and not isinstance(error, (NotFiniteError, PluginError, ArtifactError)):
+        raise error
+    name = result.configuration.name
+    where = f" (plugin {culprit.name} of {culprit.distribution} {culprit.version})" if culprit else ""
+    return PassedOver(number=result.number, model=name, reason=f"{name}: {type(error).__name__}: {error}{where}")
