@@ -9,7 +9,7 @@ DATA ?=
 DEMO = demo
 DEMO_LOG = $(if $(DATA),$(DATA),$(DEMO)/log)
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-install test-slow check format bench clean
 
 demo: $(READY)
 	rm -rf $(DEMO)
@@ -22,6 +22,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
+
+test-install: $(READY)
+	$(BIN)/pytest -m install
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow

@@ -205,3 +205,16 @@ def test_what_a_plugin_prints_does_not_mix_with_a_result_for_scripts(third_party
     assert events[0] == "study_started"
     assert events[-1] == "study_finished"
     assert {"hello", "from below", "when imported"} <= set(ran.stderr.splitlines())
+
+
+def test_a_reader_that_fails_to_look_at_a_source_leaves_it_to_the_others(third_party, frame, tmp_path):
+    reader = """
+from recsmith.contracts.hooks import hookimpl
+from recsmith.contracts.plugins import ReaderSpec
+
+@hookimpl
+def provide_readers():
+    return [ReaderSpec(name="bad", api_version=1, build=lambda config, context: None, matches=lambda source: 1 / 0)]
+"""
+    third_party("bad", reader, plugin="reader.bad")
+    assert well(study(frame, tmp_path / "study"))

@@ -136,7 +136,7 @@ def _item_features(workshop: Workshop, member: Member) -> FeatureMatrix | None:
         return None
     columns = {column.name: column for column in workshop.catalogue.items}
     features = {}
-    for name, choice in content.encoders.items():
+    for name, choice in sorted(content.encoders.items()):  # as they were fused in training
         if name not in columns:
             raise ArtifactError(f"catalog/items.parquet: has no column {name!r}, which {choice.name} reads. {REMEDY}")
         if name in member.features:

@@ -372,7 +372,11 @@ class Combiner(Protocol):
     """Joins several ranked lists of one request into one."""
 
     def combine(self, items: list[IntArray], scores: list[FloatArray], k: int) -> tuple[IntArray, FloatArray]:
-        """Lists [B, K_m] of M members, best first, padded with ABSENT -> one list [B, k] with its scores."""
+        """Lists [B, K_m] of M members, best first -> one list [B, k], int32, with its scores, float32.
+
+        Places without an item stand at the end of a list and hold ABSENT and -inf, in the members' lists and in the
+        answer.
+        """
         ...
 
 

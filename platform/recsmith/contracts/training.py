@@ -72,7 +72,8 @@ class Loss(Protocol):
     """Judges the logits of positives against the logits of other items. Lower is better.
 
     `negatives` is how many to draw per positive (or in all, when `shared`), 0 when `others` must be the logits of the
-    whole catalogue, positive included. Among drawn `others` the trainer has set accidental hits to -inf before.
+    whole catalogue, positive included. Among drawn `others` the trainer has set accidental hits to -inf before. The
+    loss of a positive does not depend on the rest of the batch, since the trainer may cut a batch up.
     """
 
     negatives: int
@@ -108,5 +109,9 @@ class TaskSampler(Protocol):
     """Draws the users whose few-shot tasks make the next block of a meta-learner."""
 
     def draw(self, history_lengths: LongArray, count: int, *, seed: int) -> LongArray:
-        """Numbers of `count` users, [count], given every user's history length [U]."""
+        """Numbers of `count` users with at least one interaction, [count], given every user's history length [U].
+
+        Where `count` is larger than their number some come more than once. Nothing but the arguments and `seed` has a
+        say.
+        """
         ...

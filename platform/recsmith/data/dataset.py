@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.data import BoolArray, FloatArray, IntArray, Role
     from recsmith.contracts.plan import DataPlan, Filter
+    from recsmith.contracts.plugins import ReaderSpec
     from recsmith.data.values import Moments, ObjectArray
     from recsmith.wiring.registry import Registry
 
@@ -50,18 +51,33 @@ def load_dataset(plan: DataPlan, registry: Registry, frame: pd.DataFrame | RawTa
 
 
 def _reader_of(source: object, registry: Registry) -> str:
-    names = [name for name, spec in registry.specs["readers"].items() if getattr(spec, "matches")(source)]  # noqa: B009
+    names = [name for name in registry.specs["readers"] if _matches(registry.spec("readers", name), source)]
     if len(names) == 1:
         return names[0]
     if names:
         raise DataError(f"{source}: the readers {' and '.join(names)} both read this. Say which: `data.reader`.")
-    if isinstance(source, (str, Path)) and not Path(source).exists():
+    if isinstance(source, (str, Path)) and not _exists(Path(source)):
         raise DataError(f"{source}: there is no such file or folder. Check the path.")
     known = ", ".join(registry.specs["readers"]) or "none"
     raise DataError(
         f"{source}: no reader knows this kind of source. Give a .csv, .tsv, .parquet or .inter file (or .gz), or a "
         f"folder, or say which reader it is (`data.reader`; installed: {known})."
     )
+
+
+def _matches(spec: ReaderSpec, source: object) -> bool:
+    """Whether a reader says that a source is its own; one that fails to say so is not the one."""
+    try:
+        return spec.matches(source)
+    except Exception:  # noqa: BLE001 - a broken reader must not stand in the way of the others
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no file can have such a name
+        return False
 
 
 def assemble(raw: RawTables, plan: DataPlan, reader: str) -> Dataset:

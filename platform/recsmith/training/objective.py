@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from recsmith.contracts.errors import PluginError
 from recsmith.contracts.training import Draw
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Objective:
         return float(total)
 
     def _draw(self, positives: Tensor, generator: torch.Generator) -> Draw | None:
-        if self.loss.negatives == 0 or self.loss.sampler is None:
+        if self.loss.negatives == 0:
             return None
+        if self.loss.sampler is None:
+            raise PluginError(f"the loss wants {self.loss.negatives} negatives and has no sampler that draws them.")
         return self.loss.sampler.draw(positives, self.loss.negatives, shared=self.loss.shared, generator=generator)
 
     def _rows(self, dim: int) -> int:

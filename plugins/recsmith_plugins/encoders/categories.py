@@ -70,6 +70,12 @@ def provide_encoders() -> list[EncoderSpec]:
     """Multi-hot categories."""
     roles: frozenset[Role] = frozenset({"categories"})
     spec = EncoderSpec(
-        name="categories", api_version=1, config=CategoriesConfig, build=build, roles=roles, default_for=roles
+        name="categories",
+        api_version=1,
+        source="https://scikit-learn.org/stable/modules/feature_extraction.html (idf, smoothed)",
+        config=CategoriesConfig,
+        build=build,
+        roles=roles,
+        default_for=roles,
     )
     return [spec]

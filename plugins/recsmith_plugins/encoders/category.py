@@ -60,6 +60,12 @@ def provide_encoders() -> list[EncoderSpec]:
     """One-hot categories."""
     roles: frozenset[Role] = frozenset({"category"})
     spec = EncoderSpec(
-        name="category", api_version=1, config=CategoryConfig, build=build, roles=roles, default_for=roles
+        name="category",
+        api_version=1,
+        source="none: an indicator for each category",
+        config=CategoryConfig,
+        build=build,
+        roles=roles,
+        default_for=roles,
     )
     return [spec]

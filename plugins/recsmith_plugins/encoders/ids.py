@@ -55,4 +55,14 @@ def build(config: IdsConfig, context: BuildContext) -> Ids:
 def provide_encoders() -> list[EncoderSpec]:
     """One-hot identifiers."""
     roles: frozenset[Role] = frozenset({"id"})
-    return [EncoderSpec(name="ids", api_version=1, config=IdsConfig, build=build, roles=roles, default_for=roles)]
+    return [
+        EncoderSpec(
+            name="ids",
+            api_version=1,
+            source="none: an indicator for each identifier",
+            config=IdsConfig,
+            build=build,
+            roles=roles,
+            default_for=roles,
+        )
+    ]

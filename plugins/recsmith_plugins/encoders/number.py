@@ -42,7 +42,9 @@ class Number:
         known = self._curved(column.values[np.isfinite(column.values.astype(np.float64))].astype(np.float64))
         if len(known):
             self.points = np.quantile(known, np.linspace(0, 1, QUANTILES))
-            self.mean, self.deviation = float(known.mean()), float(known.std()) or 1.0
+            self.mean = float(known.mean())
+            # Equal values can have a deviation that is zero but for rounding: nothing is divided by that.
+            self.deviation = (float(known.std()) if known.min() < known.max() else 0.0) or 1.0
 
     def features(self, column: Column) -> FeatureMatrix:
         """The scaled number and its flag."""
@@ -79,4 +81,14 @@ def build(config: NumberConfig, context: BuildContext) -> Number:
 def provide_encoders() -> list[EncoderSpec]:
     """Scaled numbers."""
     roles: frozenset[Role] = frozenset({"number"})
-    return [EncoderSpec(name="number", api_version=1, config=NumberConfig, build=build, roles=roles, default_for=roles)]
+    return [
+        EncoderSpec(
+            name="number",
+            api_version=1,
+            source="none: a standard score, its logarithm, or the share of values below",
+            config=NumberConfig,
+            build=build,
+            roles=roles,
+            default_for=roles,
+        )
+    ]

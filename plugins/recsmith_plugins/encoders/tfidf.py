@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TfidfConfig(Config):
-    """Settings; `components` 0 keeps the words themselves."""
+    """Settings. With `components` 0 the words themselves are the features."""
 
     min_df: Annotated[int, Int(1, 20, log=True)] = 2  # texts that a word must occur in
     ngrams: Annotated[int, Int(1, 2)] = 1  # longest run of words that is a feature
@@ -74,8 +74,8 @@ class Tfidf:
 
     def _weights(self, texts: list[str]) -> sparse.csr_array:
         """Unit rows of TF-IDF weights, [R, words]."""
-        if not self.words:
-            return sparse.csr_array(np.zeros((len(texts), 0), np.float32))
+        if not self.words or not texts:  # scikit-learn takes neither
+            return sparse.csr_array(np.zeros((len(texts), len(self.words)), np.float32))
         vectorizer = self._vectorizer(vocabulary=self.words)
         vectorizer.idf_ = self.idf
         return sparse.csr_array(vectorizer.transform(texts))
@@ -105,4 +105,17 @@ def build(config: TfidfConfig, context: BuildContext) -> Tfidf:
 def provide_encoders() -> list[EncoderSpec]:
     """TF-IDF text."""
     roles: frozenset[Role] = frozenset({"text"})
-    return [EncoderSpec(name="tfidf", api_version=1, config=TfidfConfig, build=build, roles=roles, default_for=roles)]
+    return [
+        EncoderSpec(
+            name="tfidf",
+            api_version=1,
+            source=(
+                "Salton and Buckley 1988, doi:10.1016/0306-4573(88)90021-0; Deerwester, Dumais, Furnas, Landauer and "
+                "Harshman 1990, Indexing by Latent Semantic Analysis (components)"
+            ),
+            config=TfidfConfig,
+            build=build,
+            roles=roles,
+            default_for=roles,
+        )
+    ]

@@ -14,7 +14,8 @@ from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, EncoderSpec
 
 DAY = 86_400.0
-PERIODS = (365.2425 * DAY, 7 * DAY)  # year, week
+YEAR = 365.2425 * DAY
+PERIODS = (YEAR, 7 * DAY)
 
 
 class TimeConfig(Config):
@@ -35,11 +36,12 @@ class Time:
     deviation: float = 1.0
 
     def fit(self, column: Column) -> None:
-        """Learn mean and deviation of the known moments, in seconds."""
+        """Learn mean and deviation of the known moments, in seconds; a year where there is one moment only."""
         values = column.values.astype(np.float64)
         known = values[np.isfinite(values)]
         if len(known):
-            self.mean, self.deviation = float(known.mean()), float(known.std()) or 1.0
+            self.mean = float(known.mean())
+            self.deviation = (float(known.std()) if known.min() < known.max() else 0.0) or YEAR
 
     def features(self, column: Column) -> FeatureMatrix:
         """Trend, flag and cycles."""
@@ -70,4 +72,14 @@ def build(config: TimeConfig, context: BuildContext) -> Time:
 def provide_encoders() -> list[EncoderSpec]:
     """Trend and cycles of a moment."""
     roles: frozenset[Role] = frozenset({"time"})
-    return [EncoderSpec(name="time", api_version=1, config=TimeConfig, build=build, roles=roles, default_for=roles)]
+    return [
+        EncoderSpec(
+            name="time",
+            api_version=1,
+            source="none: a standard score, and sine and cosine of each cycle",
+            config=TimeConfig,
+            build=build,
+            roles=roles,
+            default_for=roles,
+        )
+    ]

@@ -78,4 +78,14 @@ def build(config: VectorConfig, context: BuildContext) -> Vector:
 def provide_encoders() -> list[EncoderSpec]:
     """Vectors."""
     roles: frozenset[Role] = frozenset({"vector"})
-    return [EncoderSpec(name="vector", api_version=1, config=VectorConfig, build=build, roles=roles, default_for=roles)]
+    return [
+        EncoderSpec(
+            name="vector",
+            api_version=1,
+            source="Su, Cao, Liu and Ou 2021, https://arxiv.org/abs/2103.15316 (whitening)",
+            config=VectorConfig,
+            build=build,
+            roles=roles,
+            default_for=roles,
+        )
+    ]

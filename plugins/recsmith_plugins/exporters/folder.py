@@ -62,4 +62,4 @@ def build(config: Config, context: BuildContext) -> FolderExporter:
 @hookimpl
 def provide_exporters() -> list[ExporterSpec]:
     """Offer the exporter."""
-    return [ExporterSpec(name="folder", api_version=1, build=build)]
+    return [ExporterSpec(name="folder", api_version=1, source="none: a copy", build=build)]

@@ -81,4 +81,4 @@ def build(config: Config, context: BuildContext) -> TarExporter:
 @hookimpl
 def provide_exporters() -> list[ExporterSpec]:
     """Offer the exporter."""
-    return [ExporterSpec(name="tar", api_version=1, build=build)]
+    return [ExporterSpec(name="tar", api_version=1, source="none: a tar archive, compressed by gzip", build=build)]

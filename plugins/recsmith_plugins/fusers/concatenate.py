@@ -61,4 +61,12 @@ def build(config: ConcatenateConfig, context: BuildContext) -> Concatenate:
 @hookimpl
 def provide_fusers() -> list[FuserSpec]:
     """Concatenation."""
-    return [FuserSpec(name="concatenate", api_version=1, config=ConcatenateConfig, build=build)]
+    return [
+        FuserSpec(
+            name="concatenate",
+            api_version=1,
+            source="none: columns side by side",
+            config=ConcatenateConfig,
+            build=build,
+        )
+    ]

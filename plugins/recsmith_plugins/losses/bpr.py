@@ -51,7 +51,7 @@ def provide_losses() -> list[PartSpec]:
             api_version=1,
             config=BPRConfig,
             offers=frozenset({"ranking", "negatives"}),
-            source="Rendle et al. 2009, https://arxiv.org/abs/1205.2618",
+            source="Rendle, Freudenthaler, Gantner and Schmidt-Thieme 2009, https://arxiv.org/abs/1205.2618",
             build=_build,
         )
     ]

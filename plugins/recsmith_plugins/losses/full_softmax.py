@@ -54,7 +54,7 @@ def provide_losses() -> list[PartSpec]:
             config=FullSoftmaxConfig,
             needs=frozenset({"small_catalogue"}),
             offers=frozenset({"ranking"}),
-            source="Szegedy et al. 2016, https://arxiv.org/abs/1512.00567 (label smoothing)",
+            source="Szegedy, Vanhoucke, Ioffe, Shlens and Wojna 2016 (label smoothing), https://arxiv.org/abs/1512.00567",
             build=_build,
         )
     ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class GBCEConfig(Config):
-    """Settings of gBCE."""
+    """Settings of gBCE. The negatives are drawn once for the whole batch."""
 
     negatives: Annotated[int, Int(16, 1024, log=True)] = 256
     t: Annotated[float, Float(0.0, 1.0)] = 0.75  # 0: plain binary cross-entropy, 1: fully calibrated

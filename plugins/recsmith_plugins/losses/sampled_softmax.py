@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class SampledSoftmaxConfig(Config):
-    """Settings of the sampled softmax."""
+    """Settings of the sampled softmax.
+
+    `correct_positive` corrects the positive's own logit too: the likelihood of the positive among the candidates.
+    """
 
     negatives: Annotated[int, Int(16, 1024, log=True)] = 256  # drawn once for the whole batch
     sampler: Annotated[Choice, OneOf("samplers")] = Choice(name="uniform")

@@ -82,7 +82,10 @@ def provide_meta_learners() -> list[MetaLearnerSpec]:
         api_version=1,
         config=RidgeFoldInConfig,
         offers=frozenset({"closed_form"}),
-        source="Bertinetto, Henriques, Torr and Vedaldi 2019, Meta-learning with Differentiable Closed-form Solvers",
+        source=(
+            "Bertinetto, Henriques, Torr and Vedaldi 2019, Meta-learning with Differentiable Closed-form Solvers, "
+            "https://arxiv.org/abs/1805.08136"
+        ),
         build=build,
     )
     return [spec]

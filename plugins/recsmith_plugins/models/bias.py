@@ -107,7 +107,10 @@ def provide_models() -> list[ModelSpec]:
         config=BiasConfig,
         needs=frozenset({"values"}),
         offers=frozenset({"ratings", "new_users"}),
-        source="Koren 2010, Factor in the Neighbors: Scalable and Accurate Collaborative Filtering, section 2.1",
+        source=(
+            "Koren 2010, Factor in the Neighbors: Scalable and Accurate Collaborative Filtering (baseline estimates), "
+            "doi:10.1145/1644873.1644874"
+        ),
         build=build,
         training="closed_form",
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class BPRMFConfig(Config):
-    """Settings."""
+    """Settings. `init_std` is the deviation of the first vectors; `meta_learner` adapts one to a new user."""
 
     dim: Annotated[int, Int(8, 256, log=True)] = 64
     init_std: Annotated[float, Float(0.001, 0.3, log=True)] = 0.05
@@ -120,7 +120,10 @@ def provide_models() -> list[ModelSpec]:
             api_version=1,
             config=BPRMFConfig,
             offers=frozenset({"ranking", "new_users"}),
-            source="Rendle et al. 2009, https://arxiv.org/abs/1205.2618",
+            source=(
+                "Rendle, Freudenthaler, Gantner and Schmidt-Thieme 2009, BPR: Bayesian Personalized Ranking, "
+                "https://arxiv.org/abs/1205.2618"
+            ),
             build=build,
             training="gradient",
             examples="pairs",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from sklearn.preprocessing import normalize
@@ -11,7 +11,6 @@ from sklearn.preprocessing import normalize
 from recsmith.contracts.config import Config
 from recsmith.contracts.content import ItemContent
 from recsmith.contracts.data import FeatureMatrix, FloatArray, Interactions, Requests, State
-from recsmith.contracts.errors import PlanError
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith_plugins.blocks.recency import HALF_LIFE, NO_DECAY, weighted_rows
@@ -38,21 +37,16 @@ class ContentKNN:
     ordered: bool = False
 
     def fit(self, interactions: Interactions) -> None:
-        """Normalise the features.
-
-        Raises:
-            PlanError: no column of the item table is encoded.
-        """
-        if self.encoded is None or not self.encoded.shape[1]:
-            raise PlanError("content_knn: no item column is encoded. Name at least one under content.encoders.")
-        self.features = normalize(self.encoded)
+        """Normalise the features; where no column of the item table is encoded there are none, and all scores are 0."""
+        encoded = np.zeros((interactions.items, 0), np.float32) if self.encoded is None else self.encoded
+        self.features = _unit_rows(encoded)
         self.ordered = interactions.ordered
 
     def scores(self, requests: Requests) -> FloatArray:
         """Cosines of profiles and items, [B, I]; 0 for an empty history and for an item without features."""
         half_life = self.config.history_half_life if self.ordered else NO_DECAY
         rows = weighted_rows(requests.histories, self.features.shape[0], half_life)
-        cosines: FeatureMatrix = normalize(rows @ self.features) @ self.features.T
+        cosines: FeatureMatrix = _unit_rows(rows @ self.features) @ self.features.T
         return cosines if isinstance(cosines, np.ndarray) else cosines.toarray()
 
     def state(self) -> State:
@@ -63,6 +57,11 @@ class ContentKNN:
         """Take the features; no encoder is needed any more."""
         self.features = unpack("features", state.arrays)
         self.ordered = bool(state.values["ordered"])
+
+
+def _unit_rows(matrix: Any) -> Any:
+    """Rows of length 1, or of zeros, in a matrix of the same kind; scikit-learn refuses one without columns."""
+    return normalize(matrix) if matrix.shape[1] else matrix
 
 
 def build(config: ContentKNNConfig, context: BuildContext) -> ContentKNN:
@@ -79,7 +78,10 @@ def provide_models() -> list[ModelSpec]:
         config=ContentKNNConfig,
         needs=frozenset({"item_features"}),
         offers=frozenset({"ranking", "new_users", "new_items"}),
-        source="Lops, de Gemmis and Semeraro 2011, Content-based Recommender Systems: State of the Art and Trends",
+        source=(
+            "Lops, de Gemmis and Semeraro 2011, Content-based Recommender Systems: State of the Art and Trends, "
+            "doi:10.1007/978-0-387-85820-3_3"
+        ),
         build=build,
         training="closed_form",
     )

@@ -21,7 +21,7 @@ BYTES = 16  # the inverse as float64, B as float32, and a copy of B while its ha
 
 
 class EASEConfig(Config):
-    """Settings."""
+    """Settings. `l2` is added to the diagonal of the matrix that counts the users whom two items share."""
 
     l2: Annotated[float, Float(1.0, 10_000.0, log=True)] = 500.0
     history_half_life: Annotated[float, HALF_LIFE] = 3.0  # in interactions; at the upper end off
@@ -97,7 +97,7 @@ def provide_models() -> list[ModelSpec]:
         config=EASEConfig,
         needs=frozenset({"small_catalogue"}),
         offers=frozenset({"ranking", "new_users"}),
-        source="Steck 2019, Embarrassingly Shallow Autoencoders for Sparse Data",
+        source=("Steck 2019, Embarrassingly Shallow Autoencoders for Sparse Data, https://arxiv.org/abs/1905.03375"),
         build=build,
         training="closed_form",
     )

@@ -20,7 +20,7 @@ SOLVED_AT_ONCE = 256  # users in one batch of fold-in systems, each factors x fa
 
 
 class IALSConfig(Config):
-    """Settings; the confidence of an interaction is 1 + alpha x weight."""
+    """Settings. The confidence of an interaction is 1 + alpha x weight; `regularization` is the factors' L2 penalty."""
 
     factors: Annotated[int, Int(8, 256, log=True)] = 64
     regularization: Annotated[float, Float(1e-3, 1e3, log=True)] = 1.0
@@ -112,7 +112,10 @@ def provide_models() -> list[ModelSpec]:
         api_version=1,
         config=IALSConfig,
         offers=frozenset({"ranking", "new_users"}),
-        source="Hu, Koren and Volinsky 2008, Collaborative Filtering for Implicit Feedback Datasets",
+        source=(
+            "Hu, Koren and Volinsky 2008, Collaborative Filtering for Implicit Feedback Datasets, "
+            "doi:10.1109/ICDM.2008.22"
+        ),
         build=build,
         training="closed_form",
     )

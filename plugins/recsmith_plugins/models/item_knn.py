@@ -92,7 +92,7 @@ def provide_models() -> list[ModelSpec]:
         api_version=1,
         config=ItemKNNConfig,
         offers=frozenset({"ranking", "new_users"}),
-        source="Deshpande and Karypis 2004, Item-Based Top-N Recommendation Algorithms",
+        source=("Deshpande and Karypis 2004, Item-Based Top-N Recommendation Algorithms, doi:10.1145/963770.963776"),
         build=build,
         training="closed_form",
     )

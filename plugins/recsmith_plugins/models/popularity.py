@@ -70,7 +70,10 @@ def provide_models() -> list[ModelSpec]:
         api_version=1,
         config=PopularityConfig,
         offers=frozenset({"ranking", "new_users"}),
-        source="Ji, Sun, Zhang and Li 2020, A Re-visit of the Popularity Baseline in Recommender Systems",
+        source=(
+            "Ji, Sun, Zhang and Li 2020, A Re-visit of the Popularity Baseline in Recommender Systems, "
+            "doi:10.1145/3397271.3401233"
+        ),
         build=build,
         training="closed_form",
     )

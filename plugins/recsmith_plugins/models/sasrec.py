@@ -35,7 +35,7 @@ NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 class SASRecConfig(Config):
-    """Settings."""
+    """Settings. `init_std` is the deviation of the first weights."""
 
     heads: Annotated[int, Int(1, 4)] = 2
     head_dim: Annotated[int, Int(8, 64, log=True)] = 32  # the width D is heads x head_dim
@@ -198,7 +198,9 @@ def provide_models() -> list[ModelSpec]:
             config=SASRecConfig,
             needs=frozenset({"order"}),
             offers=frozenset({"ranking", "new_users"}),
-            source="Kang and McAuley 2018, https://arxiv.org/abs/1808.09781",
+            source=(
+                "Kang and McAuley 2018, Self-Attentive Sequential Recommendation, https://arxiv.org/abs/1808.09781"
+            ),
             build=build,
             training="gradient",
             examples="sequences",

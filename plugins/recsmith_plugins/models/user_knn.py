@@ -97,7 +97,10 @@ def provide_models() -> list[ModelSpec]:
         api_version=1,
         config=UserKNNConfig,
         offers=frozenset({"ranking", "new_users"}),
-        source="Herlocker, Konstan, Borchers and Riedl 1999; weights as in Ferrari Dacrema et al. 2021",
+        source=(
+            "Herlocker, Konstan, Borchers and Riedl 1999, doi:10.1145/312624.312682; weights as in "
+            "Ferrari Dacrema, Boglio, Cremonesi and Jannach 2021, doi:10.1145/3434185"
+        ),
         build=build,
         training="closed_form",
     )

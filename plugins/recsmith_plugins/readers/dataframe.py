@@ -42,6 +42,11 @@ class DataFrameReader:
         return RawTables(frame, base=Path.cwd(), origin={"interactions": "dataframe"})
 
 
+def example(folder: Path, interactions: pd.DataFrame) -> pd.DataFrame:
+    """The table itself; nothing is written."""
+    return interactions
+
+
 def build(config: Config, context: BuildContext) -> DataFrameReader:
     """The reader; it has no settings."""
     return DataFrameReader()
@@ -50,4 +55,13 @@ def build(config: Config, context: BuildContext) -> DataFrameReader:
 @hookimpl
 def provide_readers() -> list[ReaderSpec]:
     """The reader `dataframe`."""
-    return [ReaderSpec(name="dataframe", api_version=1, build=build, matches=matches)]
+    return [
+        ReaderSpec(
+            name="dataframe",
+            api_version=1,
+            source="none: the table itself",
+            build=build,
+            matches=matches,
+            example=example,
+        )
+    ]

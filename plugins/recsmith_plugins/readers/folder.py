@@ -18,14 +18,24 @@ if TYPE_CHECKING:
 ENDINGS = tuple(f".{kind}{packed}" for kind in ("csv", "tsv", "parquet") for packed in ("", ".gz"))
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; not where the system refuses the name, as it does with a long text."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def candidates(folder: Path, name: str) -> list[Path]:
     """The files in `folder` that can be the table `name`."""
+    if not is_folder(folder):
+        return []
     return [path for path in (folder / f"{name}{ending}" for ending in ENDINGS) if path.is_file()]
 
 
 def matches(source: object) -> bool:
     """Whether `source` is a folder that holds interactions, or at least no RecBole files."""
-    if not isinstance(source, (str, Path)) or not Path(source).is_dir():
+    if not isinstance(source, (str, Path)) or not is_folder(Path(source)):
         return False
     return bool(candidates(Path(source), "interactions")) or not any(Path(source).glob("*.inter"))
 
@@ -67,6 +77,12 @@ class FolderReader:
         return self.table.read(path).interactions
 
 
+def example(folder: Path, interactions: pd.DataFrame) -> Path:
+    """A folder that the reader reads."""
+    interactions.to_csv(folder / "interactions.csv", index=False)
+    return folder
+
+
 def build(config: Config, context: BuildContext) -> FolderReader:
     """A reader that reads each file as the reader `table` does."""
     return FolderReader(context.part("readers", Choice(name="table")))
@@ -75,4 +91,13 @@ def build(config: Config, context: BuildContext) -> FolderReader:
 @hookimpl
 def provide_readers() -> list[ReaderSpec]:
     """The reader `folder`."""
-    return [ReaderSpec(name="folder", api_version=1, build=build, matches=matches)]
+    return [
+        ReaderSpec(
+            name="folder",
+            api_version=1,
+            source="none: files by their names",
+            build=build,
+            matches=matches,
+            example=example,
+        )
+    ]

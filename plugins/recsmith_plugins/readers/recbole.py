@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 TYPES = ("token", "float", "token_seq", "float_seq")
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # the system refuses the name: it is too long, say
+        return False
+
+
 def _folder_has_interactions(folder: Path) -> bool:
     return any(folder.glob("interactions.*"))
 
@@ -27,7 +34,7 @@ def matches(source: object) -> bool:
     if not isinstance(source, (str, Path)):
         return False
     path = Path(source)
-    if path.is_dir():
+    if _is_folder(path):
         return any(path.glob("*.inter")) and not _folder_has_interactions(path)
     return path.name.lower().endswith((".inter", ".inter.gz"))
 
@@ -42,18 +49,18 @@ class RecBoleReader:
         """The tables of the data set.
 
         Raises:
-            DataError: the folder holds several data sets, or a header is not of the form `name:type`.
+            DataError: the folder holds several data sets, the file is none of RecBole's by its name, or a header is not
+                of the form `name:type`.
         """
         inter = _inter(Path(source))
-        stem, packed = inter.name.split(".inter")
-        paths = {"interactions": inter}
+        stem, packed = _parts(inter)
+        frames, paths = {"interactions": self._frame(inter)}, {"interactions": inter}
         for name, ending in (("items", ".item"), ("users", ".user")):
             found = [
                 path for path in (inter.with_name(f"{stem}{ending}{end}") for end in (packed, "")) if path.is_file()
             ]
             if found:
-                paths[name] = found[0]
-        frames = {name: self._frame(path) for name, path in paths.items()}
+                frames[name], paths[name] = self._frame(found[0]), found[0]
         return RawTables(
             frames["interactions"],
             frames.get("items"),
@@ -81,14 +88,30 @@ class RecBoleReader:
         return frame
 
 
+def _parts(inter: Path) -> tuple[str, str]:
+    """What stands before and after ".inter" in the name of a file."""
+    place = inter.name.lower().rfind(".inter")
+    if place < 0:
+        raise DataError(f"{inter}: the name does not end in .inter or .inter.gz, as those of RecBole's files do.")
+    return inter.name[:place], inter.name[place + len(".inter") :]
+
+
 def _inter(path: Path) -> Path:
-    if not path.is_dir():
+    if not _is_folder(path):
         return path
     found = sorted(path.glob("*.inter"))
     if len(found) != 1:
         names = ", ".join(one.name for one in found) or "none"
         raise DataError(f"{path}: the folder should hold one .inter file, it holds {names}. Name the file instead.")
     return found[0]
+
+
+def example(folder: Path, interactions: pd.DataFrame) -> Path:
+    """A folder that the reader reads."""
+    types = {"user_id": "token", "item_id": "token"}
+    named = interactions.rename(columns={name: f"{name}:{types.get(name, 'float')}" for name in interactions.columns})
+    named.to_csv(folder / "example.inter", sep="\t", index=False)
+    return folder
 
 
 def build(config: Config, context: BuildContext) -> RecBoleReader:
@@ -105,6 +128,7 @@ def provide_readers() -> list[ReaderSpec]:
             api_version=1,
             build=build,
             matches=matches,
+            example=example,
             source="https://recbole.io/docs/user_guide/data/atomic_files.html",
         )
     ]

@@ -48,7 +48,10 @@ def matches(source: object) -> bool:
     if not isinstance(source, (str, Path)):
         return False
     path = Path(source)
-    return form(path) in {*SEPARATORS, ".parquet"} and not path.is_dir()
+    try:
+        return form(path) in {*SEPARATORS, ".parquet"} and not path.is_dir()
+    except OSError:  # the system refuses the name: it is too long, say
+        return False
 
 
 class TableReader:
@@ -64,11 +67,11 @@ class TableReader:
             DataError: the file is missing, empty, damaged, or no table.
         """
         path = Path(source)
-        if not path.is_file():
-            raise DataError(f"{path}: there is no such file. Check the path.")
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty. It should hold a header and one interaction a row.")
         try:
+            if not path.is_file():
+                raise DataError(f"{path}: there is no such file. Check the path.")
+            if path.stat().st_size == 0:
+                raise DataError(f"{path}: the file is empty. It should hold a header and one interaction a row.")
             table = self._table(path)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(
@@ -203,6 +206,13 @@ def _brief(error: Exception) -> str:
     return str(error).splitlines()[0][:120]
 
 
+def example(folder: Path, interactions: pd.DataFrame) -> Path:
+    """A file that the reader reads."""
+    path = folder / "log.csv"
+    interactions.to_csv(path, index=False)
+    return path
+
+
 def build(config: TableConfig, context: BuildContext) -> TableReader:
     """A reader with these settings."""
     return TableReader(config)
@@ -211,4 +221,14 @@ def build(config: TableConfig, context: BuildContext) -> TableReader:
 @hookimpl
 def provide_readers() -> list[ReaderSpec]:
     """The reader `table`."""
-    return [ReaderSpec(name="table", api_version=1, config=TableConfig, build=build, matches=matches)]
+    return [
+        ReaderSpec(
+            name="table",
+            api_version=1,
+            source="none: CSV, TSV and Parquet as pyarrow reads them",
+            config=TableConfig,
+            build=build,
+            matches=matches,
+            example=example,
+        )
+    ]

@@ -55,7 +55,7 @@ def provide_samplers() -> list[PartSpec]:
             name="popularity",
             api_version=1,
             config=PopularityConfig,
-            source="Mikolov et al. 2013, https://arxiv.org/abs/1310.4546",
+            source="Mikolov, Sutskever, Chen, Corrado and Dean 2013, https://arxiv.org/abs/1310.4546",
             build=_build,
         )
     ]

@@ -38,4 +38,6 @@ def _build(config: Config, context: BuildContext) -> Uniform:
 @hookimpl
 def provide_samplers() -> list[PartSpec]:
     """The uniform sampler."""
-    return [PartSpec(name="uniform", api_version=1, build=_build)]
+    return [
+        PartSpec(name="uniform", api_version=1, source="none: every item is as likely as every other", build=_build)
+    ]

@@ -36,4 +36,4 @@ def _build(config: Config, context: BuildContext) -> Constant:
 @hookimpl
 def provide_schedules() -> list[PartSpec]:
     """The constant schedule."""
-    return [PartSpec(name="constant", api_version=1, build=_build)]
+    return [PartSpec(name="constant", api_version=1, source="none: the base rate", build=_build)]

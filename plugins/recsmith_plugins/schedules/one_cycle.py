@@ -12,7 +12,7 @@ from recsmith.contracts.plugins import BuildContext, PartSpec
 
 
 class OneCycleConfig(Config):
-    """Settings of the one-cycle schedule; the defaults are torch's."""
+    """Settings of the one-cycle schedule. The defaults are torch's."""
 
     rise: Annotated[float, Float(0.05, 0.5)] = 0.3  # share of all steps until the base rate is reached
     start_divisor: Annotated[float, Float(2.0, 100.0, log=True)] = 25.0  # base rate / first rate
@@ -60,7 +60,7 @@ def provide_schedules() -> list[PartSpec]:
             name="one_cycle",
             api_version=1,
             config=OneCycleConfig,
-            source="Smith and Topin 2018, https://arxiv.org/abs/1708.07120",
+            source="Smith and Topin 2017, https://arxiv.org/abs/1708.07120",
             build=_build,
         )
     ]

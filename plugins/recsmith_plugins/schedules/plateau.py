@@ -59,4 +59,12 @@ def _build(config: PlateauConfig, context: BuildContext) -> Plateau:
 @hookimpl
 def provide_schedules() -> list[PartSpec]:
     """Reduce-on-plateau."""
-    return [PartSpec(name="plateau", api_version=1, config=PlateauConfig, build=_build)]
+    return [
+        PartSpec(
+            name="plateau",
+            api_version=1,
+            source="https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ReduceLROnPlateau.html",
+            config=PlateauConfig,
+            build=_build,
+        )
+    ]

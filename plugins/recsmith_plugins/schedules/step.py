@@ -46,4 +46,8 @@ def _build(config: StepConfig, context: BuildContext) -> Step:
 @hookimpl
 def provide_schedules() -> list[PartSpec]:
     """The step schedule."""
-    return [PartSpec(name="step", api_version=1, config=StepConfig, build=_build)]
+    return [
+        PartSpec(
+            name="step", api_version=1, source="none: a fixed factor at even intervals", config=StepConfig, build=_build
+        )
+    ]

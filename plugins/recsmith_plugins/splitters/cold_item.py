@@ -67,6 +67,7 @@ def provide_splitters() -> list[SplitterSpec]:
         SplitterSpec(
             name="cold_item",
             api_version=1,
+            source="Schein, Popescul, Ungar and Pennock 2002, doi:10.1145/564376.564421",
             config=ColdItemConfig,
             build=build,
             needs=frozenset({"item_features"}),

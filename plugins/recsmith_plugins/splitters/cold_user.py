@@ -70,6 +70,7 @@ def provide_splitters() -> list[SplitterSpec]:
         SplitterSpec(
             name="cold_user",
             api_version=1,
+            source="none: whole users are held out but for their first interactions",
             config=ColdUserConfig,
             build=build,
             scenarios=frozenset({"cold_user"}),

@@ -66,6 +66,7 @@ def provide_splitters() -> list[SplitterSpec]:
         SplitterSpec(
             name="random_ratio",
             api_version=1,
+            source="Meng, McCreadie, Macdonald and Ounis 2020, doi:10.1145/3383313.3418479",
             config=RandomRatioConfig,
             build=build,
             scenarios=frozenset({"next_item", "rating"}),

@@ -84,6 +84,7 @@ def provide_splitters() -> list[SplitterSpec]:
         SplitterSpec(
             name="time_cut",
             api_version=1,
+            source="Meng, McCreadie, Macdonald and Ounis 2020, doi:10.1145/3383313.3418479",
             config=TimeCutConfig,
             build=build,
             needs=frozenset({"timestamps"}),

@@ -5,7 +5,6 @@ import pytest
 from scipy import sparse
 
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
-from recsmith.contracts.errors import PlanError
 from recsmith_plugins.models.content_knn import ContentKNN, ContentKNNConfig
 
 FEATURES = np.array([[2, 0], [0, 3], [1, 1], [0, 0], [5, 0]], np.float32)  # item 4 was never taken, item 3 is unknown
@@ -29,6 +28,6 @@ def test_recent_items_say_more():
     np.testing.assert_allclose(scores(FEATURES, 0, 1, half_life=1.0)[:2], np.array([1, 2]) / np.sqrt(5), atol=1e-6)
 
 
-def test_without_an_encoded_column_the_message_says_what_to_name():
-    with pytest.raises(PlanError, match=r"content\.encoders"):
-        scores(None, 0)
+@pytest.mark.parametrize("features", [None, FEATURES[:, :0], sparse.csr_array((5, 0), dtype=np.float32)])
+def test_without_any_feature_nothing_is_like_anything(features):
+    np.testing.assert_array_equal(scores(features, 0, 1), np.zeros(5, np.float32))

@@ -1,0 +1,1 @@
+"""Files that a new distribution has whatever the kind of its plugin."""
