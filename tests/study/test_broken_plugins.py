@@ -134,6 +134,7 @@ def test_a_study_does_without_a_plugin_that(third_party, frame, tmp_path, case):
     result = study(frame, tmp_path / "study")
     assert well(result)
     assert result.counts["failed"] == 0
+    assert "model.bad" in {left["path"] for left in summarise(tmp_path / "study")["left_out"]}
 
 
 @pytest.mark.parametrize("case", IN_A_TRIAL)

@@ -53,15 +53,44 @@ def check(space: Space, data: Data = None, scenario: ScenarioName = "next_item",
     typer.echo(f"{space}: {len(resolved.root.options)} models, {_count(resolved.root)} parameters.")
 
 
+@app.command()
+def schema(
+    plan: Annotated[bool, typer.Option("--plan", help="Of plan files instead of space files.")] = False,
+    data: Annotated[str | None, typer.Option("--data", help="A log or a plan: know its columns.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Print a JSON Schema of space files, or of plan files, so that an editor completes what is installed."""
+    import json
+
+    from recsmith.wiring.plan import load_plan
+    from recsmith.wiring.plan_schema import plan_schema
+    from recsmith.wiring.plugins import load_plugins
+    from recsmith.wiring.schema import space_schema
+
+    loaded = load_plugins()
+    columns = None
+    if data is not None:
+        from recsmith.data.dataset import load_dataset
+
+        dataset = load_dataset(load_plan(data, {}, settings or ()).data, loaded.registry)
+        tables = {"items": dataset.items, "users": dataset.users}
+        columns = {table: {column.name: column.role for column in found} for table, found in tables.items()}
+    if plan:
+        names = [name for info in loaded.found for name in (info.name, info.distribution)]
+        found = plan_schema(loaded.registry, names, columns)
+    else:
+        found = space_schema(loaded.registry, columns)
+    typer.echo(json.dumps(found, ensure_ascii=False))
+
+
 def _resolve(space: str, data: str | None, scenario: str, settings: list[str] | None) -> SearchSpace:
     from recsmith.contracts.plugins import LOG_CAPABILITIES
     from recsmith.wiring.plan import load_plan
     from recsmith.wiring.plugins import load_plugins
-    from recsmith.wiring.registry import build_registry
     from recsmith.wiring.spaces import resolve_space, space_document
 
     plan = load_plan(data or "any", {"space": space, "scenario": scenario}, settings or ())
-    registry = build_registry(load_plugins().manager)
+    registry = load_plugins().registry
     if data is not None:
         from recsmith.study.setup import set_up
 

@@ -1,38 +1,51 @@
-"""What a space file or `--set` says, applied to the grown tree: it narrows, widens, pins or opens, never invents."""
+"""What space files and `--set` say, applied to the grown tree: they narrow, widen, pin or open, never invent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from recsmith.contracts.domains import Categorical, Domain, Float, Int
 from recsmith.contracts.errors import SpaceError, unknown
 from recsmith.contracts.space import AnyNode, Fixed, Group, OptionNode, Parameter
+from recsmith.wiring.registry import singular
+from recsmith.wiring.settings import Setting, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from pydantic.fields import FieldInfo
-
-    from recsmith.wiring.documents import Document
+    from recsmith.contracts.domains import Domain
+    from recsmith.wiring.documents import Document, Key
     from recsmith.wiring.growth import Tree
 
+STAR = "*"  # stands for every name at its place; in a tree for any log, for any column
 
-def apply_document(root: AnyNode, document: Document, tree: Tree) -> AnyNode:
-    """The tree with every line of the document applied, in order.
+
+def narrowed(tree: Tree, documents: Iterable[Document], aside: Mapping[str, str]) -> AnyNode:
+    """The tree with every line of the documents applied; of two lines about one thing the later counts.
+
+    Every line is checked, also one about an option that another line takes away. A line about a plugin that is
+    installed but not in play changes nothing.
+
+    Args:
+        tree: as grown.
+        documents: the weakest first.
+        aside: the plugins that are not in play, and why (`Registry.aside`).
 
     Raises:
         SpaceError: a name that the tree does not hold, or a value that the setting cannot hold.
     """
-    for key, value in document.content.items():
-        first, *rest = key.split(".")
-        edit = _Edit(document, (key,), value, tree)
-        if first != tree.root.path:
-            raise edit.error(unknown("name", first, [tree.root.path]))
-        root = edit.put(root, rest)
-    return root
+    root: AnyNode = tree.root
+    kept: dict[str, list[str]] = {}
+    domains = dict(_domains(root))
+    gone = {out.path: f"left out: {out.reason}" for out in tree.left_out}
+    for document in documents:
+        for name, value in document.content.items():
+            first, *rest = name.split(".")
+            line = _Line(document, (name,), value, tree, domains, kept, {**aside, **gone})
+            if first != tree.root.path:
+                raise line.error(unknown("name", first, [tree.root.path]))
+            root = line.put(root, rest)
+    return _keep(root, kept)
 
 
 def usual(default: str, options: Mapping[str, Group]) -> str:
@@ -47,17 +60,40 @@ def children(node: AnyNode) -> Mapping[str, AnyNode]:
     return node.fields if isinstance(node, Group) else {}
 
 
+def _with(node: AnyNode, named: Mapping[str, AnyNode]) -> AnyNode:
+    return node.model_copy(update={"options" if isinstance(node, OptionNode) else "fields": dict(named)})
+
+
+def _domains(node: AnyNode) -> Iterable[tuple[str, Domain]]:
+    if isinstance(node, Parameter):
+        yield node.path, node.domain
+    for child in children(node).values():
+        yield from _domains(child)
+
+
+def _keep(node: AnyNode, kept: Mapping[str, list[str]]) -> AnyNode:
+    """The tree with only those options that the lists name."""
+    named = {name: _keep(child, kept) for name, child in children(node).items()}
+    if not isinstance(node, OptionNode) or node.path not in kept:
+        return _with(node, named) if named else node
+    options = {name: group for name, group in named.items() if name in kept[node.path]}
+    return node.model_copy(update={"options": options, "default": usual(node.default, options)})  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, eq=False)
-class _Edit:
-    """One line of the document on its way down the tree."""
+class _Line:
+    """One line of a document on its way down the tree."""
 
     document: Document
-    key: tuple[str, ...]
+    key: Key
     value: Any
     tree: Tree
+    domains: Mapping[str, Domain]  # by path, as beside the code
+    kept: dict[str, list[str]]  # path of a choice -> the options that lines so far leave it
+    aside: Mapping[str, str]  # by the name of the plugin or the path of the option
 
-    def error(self, reason: str) -> SpaceError:
-        return SpaceError(f"{self.document.place(self.key)}: {reason}")
+    def error(self, sentence: str, entry: int | None = None) -> SpaceError:
+        return SpaceError(self.document.located(self.key if entry is None else (*self.key, entry), sentence))
 
     def put(self, node: AnyNode, rest: list[str]) -> AnyNode:
         """The node with the value put at `rest` below it."""
@@ -78,43 +114,58 @@ class _Edit:
         """The node with the value put somewhere below its child `rest[0]`, or below every child that fits `*`."""
         name, *deeper = rest
         named = children(node)
-        if name == "*":
+        if name == STAR:
             fitting = {child for child in named if _leads(named[child], deeper)}
             if not fitting:
                 raise self.error(f"{node.path}: no name there has {'.'.join(deeper)!r} below it.")
         elif name in named:
             fitting = {name}
-        elif isinstance(node, OptionNode) and f"{node.path}.{name}" in self.tree.options:
-            return node  # narrowed away by an earlier line: nothing to change
+        elif STAR in named:
+            fitting = {STAR}
+        elif dotted := {child for child, below in named.items() if below.path == f"{node.path}.{name}"}:
+            fitting = dotted  # a column with a dot in its name is written as its path writes it
+        elif self._aside(node, name):
+            return node
         else:
             raise self.error(f"{node.path}: {unknown('parameter', name, named)}")
-        changed = {child: self.put(below, deeper) if child in fitting else below for child, below in named.items()}
-        return node.model_copy(update={"options" if isinstance(node, OptionNode) else "fields": changed})
+        return _with(
+            node, {child: self.put(below, deeper) if child in fitting else below for child, below in named.items()}
+        )
+
+    def _aside(self, node: AnyNode, name: str) -> str | None:
+        """Why the plugin of that name is no option of a choice, if it is installed."""
+        if not isinstance(node, OptionNode):
+            return None
+        plugin = f"{singular(self.tree.kinds[node.path])}.{name}"
+        return self.aside.get(plugin) or self.aside.get(f"{node.path}.{name}")
 
     def options(self, node: OptionNode) -> OptionNode:
         names = [self.value] if isinstance(self.value, str) else self.value
         if not isinstance(names, list) or not names:
             raise self.error(f"{node.path}: give one name or a list of names, not {self.value!r}.")
-        for name in names:
-            if name not in node.options:
-                raise self.error(f"{node.path}: {unknown('option', str(name), node.options)}")
-        kept = {name: group for name, group in node.options.items() if name in names}
-        return node.model_copy(update={"options": kept, "default": usual(node.default, kept)})
+        for entry, name in enumerate(names):
+            if name not in list(node.options):
+                why = self._aside(node, str(name))
+                wrong = f"the plugin {name!r} is {why}." if why else unknown("option", str(name), node.options)
+                raise self.error(f"{node.path}: {wrong}", entry if names is self.value else None)
+        self.kept[node.path] = names
+        return node
 
     def leaf(self, node: Parameter | Fixed) -> AnyNode:
         before = node.default if isinstance(node, Parameter) else node.value
-        info = self.tree.fields[node.path]
+        setting = Setting(self.tree.fields[node.path], self.domains.get(node.path))
         try:
-            if isinstance(self.value, dict) and not isinstance(before, dict):
-                domain: Domain = _range(node, info, self.value)
-            elif isinstance(self.value, list) and not isinstance(before, (list, tuple)):
-                domain = Categorical(tuple(_checked(info, choice) for choice in self.value))
+            if isinstance(self.value, dict) and not setting.mappings:
+                domain: Domain = setting.range(self.value)
+            elif isinstance(self.value, list) and not setting.lists:
+                domain = setting.choices(self.value)
             else:
-                return Fixed(path=node.path, value=_checked(info, self.value))
-        except (ValueError, TypeError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            reason = reason.removeprefix("Value error, ")
-            raise self.error(f"{node.path}: {reason} (given: {self.value!r}).") from error
+                return Fixed(path=node.path, value=setting.value(self.value))
+        except ValueError as error:
+            why = reason(error)
+            raise self.error(
+                f"{node.path}: {why if why.endswith('.') else f'{why} (given: {self.value!r}).'}"
+            ) from error
         return Parameter(path=node.path, domain=domain, default=domain.nearest(before))
 
 
@@ -123,26 +174,5 @@ def _leads(node: AnyNode, path: list[str]) -> bool:
     if not path:
         return True
     named = children(node)
-    names = list(named) if path[0] == "*" else [path[0]]
+    names = list(named) if path[0] == STAR or (STAR in named and path[0] not in named) else [path[0]]
     return any(name in named and _leads(named[name], path[1:]) for name in names)
-
-
-def _range(node: Parameter | Fixed, info: FieldInfo, value: dict[str, Any]) -> Int | Float:
-    """The range that a mapping describes; of whole numbers where the setting holds whole numbers."""
-    domain = node.domain if isinstance(node, Parameter) else None
-    whole = isinstance(domain, Int) or (not isinstance(domain, Float) and info.annotation is int)
-    optional = {"log", "step"} if whole else {"log"}
-    if not {"low", "high"} <= set(value) <= {"low", "high"} | optional:
-        msg = f"a range is written {{low: …, high: …}} and may say {' and '.join(sorted(optional))}"
-        raise ValueError(msg)
-    bounds = {end: _checked(info, value[end]) for end in ("low", "high")}
-    return Int(**value | bounds) if whole else Float(**value | bounds)
-
-
-def _checked(info: FieldInfo, value: Any) -> Any:
-    """`value`, if the setting can hold it."""
-    annotation: Any = info.annotation
-    if isinstance(value, bool) and annotation is not bool:
-        msg = "yes and no are not allowed here"
-        raise ValueError(msg)
-    return TypeAdapter(annotation).validate_python(value)

@@ -19,7 +19,7 @@ from recsmith.contracts.errors import SpaceError, unknown
 from recsmith.contracts.space import NONE, AnyNode, Group, LeftOut, OptionNode, SearchSpace
 from recsmith.wiring.documents import Document, read_document
 from recsmith.wiring.growth import Tree, grow
-from recsmith.wiring.narrowing import apply_document, usual
+from recsmith.wiring.narrowing import narrowed, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,8 @@ SCENARIO_NEEDS: dict[Scenario, frozenset[str]] = {
     "cold_user": frozenset({"ranking", "new_users"}),
     "cold_item": frozenset({"ranking", "new_items"}),
 }
+
+BROKEN = "quarantined"  # how the reason of a plugin begins that was not left out on purpose
 
 _REASONS = {
     "timestamps": "the log has no timestamps",
@@ -56,6 +58,11 @@ def spaces_folder() -> Path:
     return inside if inside.is_dir() else package.parents[1] / "search_spaces"
 
 
+def is_file(space: str) -> bool:
+    """Whether a plan's `space` is the path of a file, and no name."""
+    return "/" in space or space.endswith((".yaml", ".yml"))
+
+
 def space_document(space: str | Mapping[str, Any]) -> Document:
     """The space that a plan asks for: a name in `search_spaces/`, a file, or the content itself.
 
@@ -64,7 +71,7 @@ def space_document(space: str | Mapping[str, Any]) -> Document:
     """
     if not isinstance(space, str):
         return Document("space", dict(space))
-    if "/" in space or space.endswith((".yaml", ".yml")):
+    if is_file(space):
         return read_document(Path(space), SpaceError)
     named = {path.stem: path for path in spaces_folder().glob("*.yaml")}
     if space not in named:
@@ -96,11 +103,11 @@ def resolve_space(
         SpaceError: an unknown name, a wrong value, or nothing left to search.
     """
     tree = grow(registry, columns)
-    root: AnyNode = tree.root
-    for source in (document, Document("--set", dict(overrides))):
-        root = apply_document(root, source, tree)
+    root = narrowed(tree, (document, Document("--set", dict(overrides))), registry.aside)
     cut = _Cut(registry, tree, capabilities)
-    return SearchSpace(name=document.name, root=cut.models(root, scenario), left_out=tuple(cut.left_out))
+    kept = cut.models(root, scenario)
+    broken = [LeftOut(path=name, reason=reason) for name, reason in registry.aside.items() if reason.startswith(BROKEN)]
+    return SearchSpace(name=document.name, root=kept, left_out=(*broken, *cut.left_out))
 
 
 class _Cut:
