@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from recsmith.search.inline import run_inline
 from recsmith.search.interruption import interruption
-from recsmith.search.ray_session import ray_session
+from recsmith.search.ray_session import is_ours, ray_session
 from recsmith.search.searcher import Ending, Listener, Searcher, Task
 from recsmith.search.threads import threads_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from recsmith.contracts.plan import Budget, Engine
     from recsmith.records.study_record import StudyRecord
+    from recsmith.wiring.plugins import LoadedPlugins
+
+
+@contextmanager
+def nodes_ready(engine: Engine, loaded: LoadedPlugins, folder: Path) -> Iterator[None]:
+    """Reach a Ray that others started, and see before anything is written that its nodes can run the study.
+
+    This process, and a Ray of our own on this machine, have the driver's environment: there is nothing to see.
+
+    Raises:
+        PluginError: a node lacks what the driver has.
+        StudyError: Ray cannot be reached, or no node can run a trial.
+    """
+    if engine.name == "inline" or is_ours(engine):
+        yield
+        return
+    with ray_session(engine):
+        from recsmith.search.probe import probe
+
+        probe(engine, loaded, folder)
+        yield
 
 
 def search(

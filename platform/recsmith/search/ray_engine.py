@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from recsmith.search.work import Run
 
 MEMORY_SIGN = "running low on memory"  # Ray's words where its memory monitor ended a worker
+IMPORT_SIGN = "failed to import on the worker"  # Ray's words where a node does not know what a trial is
 
 
 def run_on_ray(searcher: Searcher, task: Task, engine: Engine) -> None:
@@ -192,6 +193,11 @@ def _post_mortem(plan: TrialPlan, words: str, timeout: float) -> TrialResult:
         result = failure(plan, TimeoutError(f"no report for {timeout:g} seconds"))
         return result.model_copy(update={"traceback": stacks})
     lines = words.splitlines()
+    if IMPORT_SIGN in words:  # a node that joined after the probe
+        place = next((line.strip() for line in lines if line.strip().startswith("ip:")), "ip: unknown")
+        cause = next((line for line in lines if line.startswith(("ModuleNotFoundError", "ImportError"))), lines[-1])
+        reason = f"node {place.removeprefix('ip: ')}: recsmith cannot be imported ({cause}): install there what is here"
+        return failure(plan, ChildProcessError()).model_copy(update={"reason": reason, "traceback": words})
     raised = "ray::" in lines[0]  # an exception outside of the trial itself, told with its traceback
     reason = f"the worker failed: {lines[-1]}" if raised else f"the worker process died: {lines[0]}"
     return failure(plan, ChildProcessError()).model_copy(update={"reason": reason, "traceback": words})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from recsmith.contracts.plan import Engine
 
 SLOT = "recsmith_trial"  # a resource of our own Ray: how many trials run at once
+KNOCK = 10.0  # seconds for the cluster's door to open
 OBJECT_STORE = 1 << 30  # bytes; a larger fold falls back to disk
+LOCKED = "It wants a token: set RAY_AUTH_MODE=token, and give the token in RAY_AUTH_TOKEN or ~/.ray/auth_token."
 
 SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same everywhere
@@ -64,6 +68,11 @@ def ray_session(engine: Engine) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def is_ours(engine: Engine) -> bool:
+    """Whether Ray will be started here for the search, so that its workers have the environment of this process."""
+    return engine.address is None and not ("ray" in sys.modules and sys.modules["ray"].is_initialized())
+
+
 def local_slots(engine: Engine) -> int:
     """How many trials this machine runs at once.
 
@@ -92,12 +101,16 @@ def _start(engine: Engine) -> None:
     import ray
 
     if engine.address is not None:
+        _knock(engine.address)
         try:
             ray.init(
                 engine.address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": SETTINGS}
             )
         except Exception as error:
-            raise StudyError(f"engine.address: no Ray cluster answers at {engine.address!r} ({error}).") from error
+            hint = f" {LOCKED}" if "uthentication" in str(error.__cause__) else ""
+            raise StudyError(
+                f"engine.address: no Ray cluster answers at {engine.address!r} ({error}).{hint}"
+            ) from error
         return
     ray.init(
         "local",
@@ -114,3 +127,24 @@ def _start(engine: Engine) -> None:
             f"engine.gpus_per_trial: a trial asks for {engine.gpus_per_trial:g} GPUs and Ray finds fewer: "
             "set it to 0, or give Ray a machine that has them."
         )
+
+
+def _knock(address: str) -> None:
+    """Find out in seconds that nobody is there: Ray itself tries for minutes, and no signal ends it.
+
+    Raises:
+        StudyError: nobody is there, or only Ray's client protocol, in which Tune would run the driver on the cluster.
+    """
+    if address.startswith("ray://"):
+        raise StudyError(
+            f"engine.address: {address!r} is for Ray's client, and a study must be driven from a node of the cluster: "
+            'run it on one, with "auto" or that cluster\'s host:port.'
+        )
+    place = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
+    except OSError as error:
+        raise StudyError(f"engine.address: no Ray cluster answers at {place!r} ({error}).") from error
