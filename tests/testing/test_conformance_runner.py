@@ -105,6 +105,7 @@ def test_where_it_crashed_is_told_on_standard_error(examined):
 
 def test_an_interrupt_ends_the_child_and_what_the_child_started(tmp_path, monkeypatch):
     monkeypatch.setenv(ALLOW_LIST, "recsmith-wild")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     pids = tmp_path / "pids"
     note = f"Path({str(pids)!r})"
     hang = (
@@ -119,8 +120,11 @@ def test_an_interrupt_ends_the_child_and_what_the_child_started(tmp_path, monkey
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        list(examine([], folder=folder))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(examine([], folder=folder))
+    finally:
+        signal.signal(signal.SIGINT, before)
     for pid in pids.read_text().split():
         assert ended(int(pid))
 

@@ -3,8 +3,8 @@
 import inspect
 import os
 import re
-import resource
 import shlex
+import subprocess
 import sys
 import tomllib
 from importlib import util
@@ -250,18 +250,15 @@ def test_an_occupied_place_is_refused_and_left_alone(there, tmp_path):
     assert (list(tmp_path.iterdir()), place.lstat().st_ino) == ([place], before.st_ino)
 
 
-@pytest.fixture
-def small_disk():
-    """No file may grow beyond 1,000 bytes: what a full disk does, in this process only."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_write_that_fails_half_way_leaves_nothing(small_disk, tmp_path):
-    with pytest.raises(PluginError, match=r"recsmith-hitlist: cannot be written: File too large"):
-        write_distribution("hitlist", "model", tmp_path)
+def test_a_write_that_fails_half_way_leaves_nothing(tmp_path):
+    program = (
+        "import resource, sys; from pathlib import Path; from recsmith.testing.scaffold import write_distribution\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # no file may grow beyond: what a full disk does\n"
+        "write_distribution('hitlist', 'model', Path(sys.argv[1]))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "PluginError" in ran.stderr
+    assert "recsmith-hitlist: cannot be written: File too large" in ran.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -225,7 +225,7 @@ def memory_is_as_stated(subject: Subject) -> None:
     sizes = [_memory(subject, items) for items in CATALOGUES]
     first, second = sizes[1] - sizes[0], sizes[2] - sizes[1]
     pairs = CATALOGUES[2] ** 2 - CATALOGUES[1] ** 2
-    steep = second > 2**STEEPEST * max(first, 1) and second > pairs / 8  # less than a bit for each pair is no square
+    steep = second > 2**STEEPEST * max(first, 1) and second > pairs  # less than a byte for each pair is chance
     grown = ", ".join(f"{size / 1e6:.1f} MB for {items:,} items" for size, items in zip(sizes, CATALOGUES, strict=True))
     expect(not steep, f'memory grows like the square of the catalogue ({grown}): add needs={{"small_catalogue"}}')
 
