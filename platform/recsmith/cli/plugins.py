@@ -76,6 +76,8 @@ def check(
     broken = [outcome for outcome in outcomes if outcome.state == "broken"]
     if as_json:
         print_json([asdict(outcome) for outcome in outcomes])
+    if not outcomes:
+        say(f"{plugin}: it offers nothing that could be checked.")
     kept = sum(outcome.state == "kept" for outcome in outcomes)
     say(f"{kept} promises kept, {len(broken)} broken, {len(outcomes) - kept - len(broken)} not applicable.")
     if broken:
