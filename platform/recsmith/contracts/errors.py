@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+MANY = 30  # names that nobody reads to the end where the nearest is known
+
+
 class RecsmithError(Exception):
     """Root of everything that the person at the keyboard can mend."""
 
@@ -55,8 +58,10 @@ class NotFiniteError(RecsmithError):
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Say that `name` is no known `what`, with the nearest known name and the list of all."""
+    """Say that `name` is no known `what`, with the nearest known name and the list of all, unless it is a long one."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if near and len(names) > MANY:
+        return f"no {what} {name!r}.{hint}"
     return f"no {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}."
