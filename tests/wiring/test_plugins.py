@@ -14,8 +14,8 @@ from recsmith.wiring.registry import singular
 
 MODEL = """
 from typing import Annotated
-from recsmith.contracts.config import Config
-from recsmith.contracts.domains import Int
+from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.domains import Int, OneOf
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import ModelSpec
 
@@ -54,6 +54,23 @@ BROKEN = {
     "has a default outside its domain": (
         model(config="C", settings="class C(Config):\n    count: Annotated[int, Int(1, 9)] = 10"),
         "good.count: the default 10 lies outside its domain",
+    ),
+    "panics below Python": ("class Panic(BaseException): pass\nraise Panic('no')", "Panic: no"),
+    "lists what it needs": (
+        model().replace("training=", "needs=['order'], training="),
+        "`needs` is ['order']: write a frozen",
+    ),
+    "has a cost of its own": (
+        model().replace("training=", "cost='cheap', training="),
+        "`cost` is 'cheap': write one of",
+    ),
+    "chooses among no kind": (
+        model(config="C", settings="class C(Config):\n    loss: Annotated[Choice, OneOf('loss')] = Choice(name='bce')"),
+        "good.loss: no kind of plugin 'loss'. Did you mean 'losses'?",
+    ),
+    "chooses by a bare name": (
+        model(config="C", settings="class C(Config):\n    loss: Annotated[Choice, OneOf('losses')] = 'bce'"),
+        "good.loss: the default 'bce' is no Choice",
     ),
     "offers one name twice": (model().replace("return [", "return 2 * ["), "it offers the model 'good' twice"),
     "offers a built-in's name": (
@@ -105,6 +122,19 @@ def test_a_broken_plugin_that_was_asked_for_by_name_is_an_error_when_it(third_pa
     third_party("bad", BROKEN[case][0], plugin="model.bad")
     with pytest.raises(PluginError, match=r"^plugin 'model\.bad' \(third-bad\) cannot be used: "):
         load_plugins(only=["recsmith", "model.bad"])
+
+
+@pytest.mark.parametrize("record", ["{not json", '{"dir_info": {"editable": true}}', "[]"])
+def test_a_malformed_record_of_where_a_distribution_came_from_is_passed_by(third_party, record):
+    folder = third_party("good", model())
+    (folder / "third_good-1.2.dist-info" / "direct_url.json").write_text(record)
+    assert found("model.good", load_plugins()).origin == str(folder)
+
+
+def test_an_entry_point_that_names_no_module_is_set_aside(third_party):
+    folder = third_party("good", model())
+    (folder / "third_good-1.2.dist-info" / "entry_points.txt").write_text("[recsmith]\nmodel.good = not a module!\n")
+    assert found("model.good", load_plugins()).state == "quarantined"
 
 
 def test_of_two_strangers_with_one_name_neither_is_taken_whatever_their_order(third_party):

@@ -47,6 +47,8 @@ LOG_CAPABILITIES = frozenset({"timestamps", "order", "values", "item_features", 
 
 Examples = Literal["sequences", "pairs", "user_rows"]
 
+Cost = Literal["seconds", "minutes", "hours"]
+
 Kind = Literal[
     "readers",
     "splitters",
@@ -95,7 +97,7 @@ class Spec:
     needs: frozenset[str] = frozenset()
     offers: frozenset[str] = frozenset()
     source: str = ""  # paper or page of the method
-    cost: Literal["seconds", "minutes", "hours"] = "seconds"  # it adds to a trial on a small log: cheapest go first
+    cost: Cost = "seconds"  # it adds to a trial on a small log: cheapest go first
 
 
 # --- models -----------------------------------------------------------------------------------------------------------

@@ -68,8 +68,8 @@ def _reader_of(source: object, registry: Registry) -> str:
 def _matches(spec: ReaderSpec, source: object) -> bool:
     """Whether a reader says that a source is its own; one that fails to say so is not the one."""
     try:
-        return spec.matches(source)
-    except Exception:  # noqa: BLE001 - a broken reader must not stand in the way of the others
+        return bool(spec.matches(source))
+    except (Exception, SystemExit):  # noqa: BLE001 - a broken reader must not stand in the way of the others
         return False
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Literal
@@ -149,7 +150,9 @@ class _Loading:
                 self._manager.register(point.load(), name=info.name)
                 self._manager.check_pending()
                 self._offers[number] = offers_of(self._manager, info.name)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does wrong must not end the program
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plugin does wrong must not end the program
             known = isinstance(error, (PluginError, pluggy.PluginValidationError))
             self.set_aside(number, "quarantined", str(error) if known else f"{type(error).__name__}: {error}")
 
@@ -193,14 +196,14 @@ def _info(point: EntryPoint) -> PluginInfo:
     name, version, origin = "?", "?", "?"
     if point.dist is not None:
         name, version, origin = point.dist.name, point.dist.version, _origin(point.dist)
-    return PluginInfo(point.name, point.name.partition(".")[0], name, version, point.module, origin, "active")
+    module = point.module if EntryPoint.pattern.match(point.value) else point.value  # importing it will say so
+    return PluginInfo(point.name, point.name.partition(".")[0], name, version, module, origin, "active")
 
 
 def _origin(distribution: Distribution) -> str:
     """Where a distribution came from (PEP 610 tells the source of an editable installation)."""
-    source = distribution.read_text("direct_url.json")
-    if source is not None:
-        facts = json.loads(source)
+    with suppress(ValueError, KeyError, TypeError, AttributeError):  # a malformed record tells nothing
+        facts = json.loads(distribution.read_text("direct_url.json") or "{}")
         if facts.get("dir_info", {}).get("editable"):
             return f"{unquote(urlparse(facts['url']).path)} (editable)"
     return str(distribution.locate_file(""))

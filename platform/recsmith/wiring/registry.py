@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
-from recsmith.contracts.config import Config
-from recsmith.contracts.domains import Categorical, Float, Int
+from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.domains import Categorical, Float, Int, OneOf, PerColumn
 from recsmith.contracts.errors import PluginError, unknown
 from recsmith.contracts.plugins import (
     API_VERSION,
     BuildContext,
     CombinerSpec,
+    Cost,
     EncoderSpec,
     ExporterSpec,
     FuserSpec,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     import pluggy
 
-    from recsmith.contracts.config import Choice
     from recsmith.contracts.data import FeatureMatrix, LongArray
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -179,6 +179,12 @@ def _check_spec(kind: Kind, spec: Spec) -> None:
         )
     if not re.fullmatch(r"[a-z][a-z0-9_]*", str(spec.name)):
         raise PluginError(f"{spec.name!r} cannot be part of a parameter's name: write it as in 'item_knn'")
+    for name in ("needs", "offers"):
+        words = getattr(spec, name)
+        if not (isinstance(words, frozenset) and all(isinstance(word, str) for word in words)):
+            raise PluginError(f"{spec.name!r}: `{name}` is {words!r}: write a frozenset of words")
+    if spec.cost not in get_args(Cost):
+        raise PluginError(f"{spec.name!r}: `cost` is {spec.cost!r}: write one of {', '.join(get_args(Cost))}")
     if not callable(spec.build):  # type: ignore[attr-defined]
         raise PluginError(f"{spec.name!r}: `build` cannot be called")
     if not (isinstance(spec.config, type) and issubclass(spec.config, Config)):
@@ -194,5 +200,10 @@ def _check_settings(place: str, config: type[Config]) -> None:
         for domain in info.metadata:
             if isinstance(domain, (Int, Float, Categorical)) and not domain.contains(value):
                 raise PluginError(f"{place}.{name}: the default {value!r} lies outside its domain")
+            one_of = domain.of if isinstance(domain, PerColumn) else domain
+            if isinstance(one_of, OneOf) and one_of.kind not in KINDS:
+                raise PluginError(f"{place}.{name}: {unknown('kind of plugin', one_of.kind, KINDS)}")
+            if isinstance(domain, OneOf) and not isinstance(value, (Choice, NoneType)):
+                raise PluginError(f"{place}.{name}: the default {value!r} is no Choice")
         if isinstance(info.annotation, type) and issubclass(info.annotation, Config):
             _check_settings(f"{place}.{name}", info.annotation)
