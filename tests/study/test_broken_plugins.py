@@ -196,8 +196,11 @@ def test_an_observer_that_fails_is_written_down_and_nothing_else(third_party, fr
     assert failed == {"study_started", "epoch_finished", "trial_finished", "study_finished", "artifact_saved"}
 
 
-def test_what_a_plugin_prints_does_not_mix_with_a_result_for_scripts(third_party, frame, tmp_path):
-    third_party("bad", "print('when imported')\n" + code(fit="print('hello'); os.write(1, b'from below\\n')"))
+def test_what_a_plugin_prints_does_not_mix_with_a_result_for_scripts(third_party, frame, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # C code buffers too
+    third_party(
+        "bad", "print('when imported')\n" + code(fit="print('hello'); ctypes.CDLL(None).printf(b'from below\\n')")
+    )
     frame.to_csv(tmp_path / "log.csv", index=False)
     command = [sys.executable, "-m", "recsmith", "study", "run", "log.csv", "-o", "study", "--json", "--trials", "3"]
     command += ["--engine", "inline", "--set", "model=[popularity, bad]"]
@@ -219,3 +222,12 @@ def provide_readers():
 """
     third_party("bad", reader, plugin="reader.bad")
     assert well(study(frame, tmp_path / "study"))
+
+
+def test_of_two_plugins_of_one_name_the_one_that_was_not_left_out_takes_part(third_party, frame, tmp_path):
+    third_party("one", code(), plugin="model.bad")
+    third_party("two", code(), plugin="model.bad")
+    engine = {"name": "inline"}
+    space = {"model": ["bad", "popularity"]}
+    result = find_best(frame, tmp_path / "study", trials=2, space=space, engine=engine, without=["third-two"])
+    assert (result.best.configuration.name, result.counts["failed"]) == ("bad", 0)

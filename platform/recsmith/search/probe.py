@@ -50,18 +50,24 @@ def needed(loaded: LoadedPlugins) -> tuple[Found, ...]:
     return tuple(_found(info) for info in loaded.found if info.name in offering)
 
 
-def load_named(names: Collection[str]) -> LoadedPlugins:
+def load_named(names: Collection[str], without: Collection[str] = ()) -> LoadedPlugins:
     """Those of the named plugins that are installed here, and no other; one that is missing is no error.
+
+    Args:
+        names: of entry points.
+        without: plugins or distributions to do without, of which one may offer an entry point of the same name.
 
     Raises:
         PluginError: the environment variable RECSMITH_PLUGINS names what is not installed.
     """
-    return load_plugins(without={point.name for point in installed()} - set(names))
+    points = installed()
+    here = {point.name for point in points} | {point.dist.name for point in points if point.dist}
+    return load_plugins(without={point.name for point in points} - set(names) | here & set(without))
 
 
-def found_here(names: Collection[str]) -> list[tuple[str, ...]]:
+def found_here(names: Collection[str], without: Collection[str]) -> list[tuple[str, ...]]:
     """What is found of each entry point of this node, as plain data; only those of the names are imported."""
-    return [tuple(_found(info)) for info in load_named(names).found]
+    return [tuple(_found(info)) for info in load_named(names, without).found]
 
 
 def _found(info: Any) -> Found:
@@ -85,7 +91,9 @@ def probe(engine: Engine, loaded: LoadedPlugins, folder: Path, limit: float = LI
     plugins = needed(loaded)
     version = importlib.metadata.version(US)
     with _marker(folder) as marker:
-        answers = _ask(_able(engine), version, [plugin.name for plugin in plugins], marker, limit)
+        names = [plugin.name for plugin in plugins]
+        twins = [info.distribution for info in loaded.found if info.state == "not allowed" and info.name in names]
+        answers = _ask(_able(engine), version, (names, twins), marker, limit)
     nodes: dict[str, list[str]] = {}  # what is wrong -> where
     for node, answer in answers:
         for complaint in [answer] if isinstance(answer, str) else complaints(answer, version, plugins, folder):
@@ -179,7 +187,7 @@ def _called(node: dict[str, Any]) -> str:
 
 
 def _ask(
-    nodes: dict[str, str], version: str, names: list[str], marker: str | None, limit: float
+    nodes: dict[str, str], version: str, asked_for: tuple[list[str], list[str]], marker: str | None, limit: float
 ) -> list[tuple[str, Answer | str]]:
     """Each node's answer, or why there is none."""
     import ray
@@ -189,7 +197,7 @@ def _ask(
     asked = {}
     for node, called in nodes.items():
         pinned = look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
-        asked[pinned.remote(version, names, marker)] = called
+        asked[pinned.remote(version, *asked_for, marker)] = called
     ray.wait(list(asked), num_returns=len(asked), timeout=limit)
     answers: list[tuple[str, Answer | str]] = []
     for promise, called in asked.items():
@@ -205,10 +213,10 @@ def _ask(
     return answers
 
 
-def _look() -> Callable[[str, list[str], str | None], dict[str, Any]]:
+def _look() -> Callable[[str, list[str], list[str], str | None], dict[str, Any]]:
     """The task of a node. It is made in here so that Ray ships its code: a node may have none of ours."""
 
-    def look(version: str, names: list[str], marker: str | None) -> dict[str, Any]:
+    def look(version: str, names: list[str], twins: list[str], marker: str | None) -> dict[str, Any]:
         import importlib.metadata
         import platform
         from pathlib import Path
@@ -227,7 +235,7 @@ def _look() -> Callable[[str, list[str], str | None], dict[str, Any]]:
             if facts["version"] == version:
                 from recsmith.search.probe import found_here
 
-                facts["plugins"] = found_here(names)
+                facts["plugins"] = found_here(names, twins)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the driver says it
             facts["trouble"] = f"{type(error).__name__}: {error}"
         return facts

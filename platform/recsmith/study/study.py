@@ -101,6 +101,7 @@ def _task(setup: Setup, folder: Path) -> Task:
             device=setup.device,
             cache=str(setup.cache),
             plugins=plugins,
+            without=plan.without,
         )
 
     return Task(

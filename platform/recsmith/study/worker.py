@@ -35,7 +35,7 @@ def run_planned(plan: TrialPlan, fold: Fold, report: Report) -> TrialResult:
 @lru_cache(maxsize=1)
 def _loaded(_study: str, only: tuple[str, ...] | None, without: tuple[str, ...]) -> LoadedPlugins:
     """Once for each study: another may come when more is installed."""
-    return load_plugins(without=without) if only is None else load_named(set(only) - set(without))
+    return load_plugins(without=without) if only is None else load_named(only, without)
 
 
 def _lacking(plan: TrialPlan, loaded: LoadedPlugins) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def stdout_aside() -> Iterator[TextIO]:
             yield real
         return
     real.flush()
+    _flush_c()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
@@ -31,8 +33,15 @@ def stdout_aside() -> Iterator[TextIO]:
         with out, redirect_stdout(sys.stderr):
             yield out
     finally:
+        _flush_c()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _flush_c() -> None:
+    """Write what C code has buffered, to where it belongs."""
+    with suppress(OSError, AttributeError, TypeError):  # where there is no such library
+        ctypes.CDLL(None).fflush(None)
 
 
 def _is_descriptor_one(stream: TextIO | None) -> bool:
