@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsmith.contracts.errors import ArtifactError
 from recsmith.study.frames import find_best
 from recsmith.study.show import summarise
 
@@ -176,6 +177,23 @@ def test_the_second_best_is_exported_when_the_model_that_leads(third_party, fram
     assert result.passed_over[0].reason.startswith(reason)
     again = study(frame, folder, models=("popularity", "item_knn", "bad"))
     assert (again.best.number, again.passed_over) == (result.best.number, result.passed_over)
+
+
+def test_a_model_that_was_passed_over_has_its_turn_once_its_plugin_is_mended(third_party, frame, tmp_path):
+    models = ("popularity", "item_knn", "bad")
+    folder = third_party("bad", code(load="raise ValueError('no')"))
+    assert well(study(frame, tmp_path / "study", models=models))
+    (folder / "third_bad.py").write_text(code())
+    sys.modules.pop("third_bad")
+    result = study(frame, tmp_path / "study", models=models)
+    assert (result.best.configuration.name, result.passed_over) == ("bad", ())
+
+
+def test_a_stranger_in_the_artifacts_place_is_refused_before_anything_begins(frame, tmp_path):
+    (tmp_path / "study" / "artifact").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="artifact: exists and is no artifact"):
+        study(frame, tmp_path / "study")
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["artifact"]
 
 
 def test_an_observer_that_fails_is_written_down_and_nothing_else(third_party, frame, tmp_path, caplog):

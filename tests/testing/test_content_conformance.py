@@ -1,4 +1,4 @@
-"""Encoders and fusers: the built-in ones keep every promise, and each promise can be broken."""
+"""Encoders and fusers: each promise can be broken."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,39 +6,13 @@ from typing import Annotated
 
 import numpy as np
 import pytest
-from pluggy import PluginManager
 from scipy import sparse
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.data import Column, State
 from recsmith.contracts.domains import Float, Int
 from recsmith.contracts.plugins import EncoderSpec, FuserSpec
-from recsmith.testing.conformance import checks_of, run_check
 from recsmith.testing.conformance.suite import CHECKS
-from recsmith.wiring.plugins import LoadedPlugins, installed, load_plugins
-from recsmith.wiring.registry import freeze
-
-BUILT_IN = [point.name for point in installed() if point.name.startswith(("encoder.", "fuser."))]
-
-
-@pytest.fixture(scope="module")
-def loaded():
-    return load_plugins(only=["recsmith"])
-
-
-@pytest.mark.parametrize("plugin", BUILT_IN)
-def test_built_in_plugins_keep_every_promise(loaded, plugin):
-    kind, name = plugin.split(".")
-    outcomes = [run_check(loaded, f"{kind}s", name, check) for check in checks_of(f"{kind}s")]
-    assert {outcome.check: outcome.detail for outcome in outcomes if outcome.state == "broken"} == {}
-
-
-def broken(kind, spec):
-    """What a plugin breaks, and what is said of it."""
-    alone = LoadedPlugins(PluginManager("recsmith"), freeze({"x": [(kind, spec)]}, {}), ())
-    outcomes = [run_check(alone, kind, spec.name, check) for check in checks_of(kind)]
-    return {outcome.check: outcome.detail for outcome in outcomes if outcome.state == "broken"}
-
 
 # --- encoders ---------------------------------------------------------------------------------------------------------
 
@@ -229,7 +203,7 @@ BROKEN_ENCODERS = [
 ]
 
 
-def test_a_sound_encoder_breaks_nothing():
+def test_a_sound_encoder_breaks_nothing(broken):
     assert broken("encoders", encoder(Scaled)) == {}
 
 
@@ -238,7 +212,7 @@ def test_a_sound_encoder_breaks_nothing():
     BROKEN_ENCODERS,
     ids=lambda value: getattr(value, "build", None) and value.build.__name__,
 )
-def test_a_broken_encoder_breaks_the_promise_that_is_about_it(spec, check, sentence):
+def test_a_broken_encoder_breaks_the_promise_that_is_about_it(broken, spec, check, sentence):
     found = broken("encoders", spec)
     assert list(found) == [check]
     assert sentence in found[check]
@@ -249,7 +223,7 @@ def test_every_promise_of_encoders_can_be_broken():
 
 
 @pytest.mark.parametrize("role", ["image", "audio"])
-def test_media_are_files_that_are_there(role):
+def test_media_are_files_that_are_there(broken, role):
     class Sizes(Scaled):
         def _sizes(self, column):
             sizes = [np.nan if path is None else Path(path).stat().st_size for path in column.values]
@@ -382,7 +356,7 @@ BROKEN_FUSERS = [
 ]
 
 
-def test_a_sound_fuser_breaks_nothing():
+def test_a_sound_fuser_breaks_nothing(broken):
     assert broken("fusers", fuser(Beside)) == {}
 
 
@@ -391,7 +365,7 @@ def test_a_sound_fuser_breaks_nothing():
     BROKEN_FUSERS,
     ids=lambda value: getattr(value, "build", None) and value.build.__name__,
 )
-def test_a_broken_fuser_breaks_the_promise_that_is_about_it(spec, check, sentence):
+def test_a_broken_fuser_breaks_the_promise_that_is_about_it(broken, spec, check, sentence):
     found = broken("fusers", spec)
     assert list(found) == [check]
     assert sentence in found[check]

@@ -1,4 +1,4 @@
-"""Splitters, readers and exporters: the built-in ones keep every promise, and each promise can be broken."""
+"""Splitters, readers and exporters: each promise can be broken."""
 
 import json
 import shutil
@@ -10,43 +10,13 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import pytest
-from pluggy import PluginManager
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.data import TEST, TEST_SUPPORT, TRAIN, VALID, VALID_SUPPORT
 from recsmith.contracts.domains import Categorical, Int
 from recsmith.contracts.errors import ArtifactError, DataError
 from recsmith.contracts.plugins import ExporterSpec, RawTables, ReaderSpec, SplitterSpec
-from recsmith.testing.conformance import checks_of, run_check
 from recsmith.testing.conformance.suite import CHECKS
-from recsmith.wiring.plugins import LoadedPlugins, installed, load_plugins
-
-BUILT_IN = [point.name for point in installed() if point.name.startswith(("splitter.", "reader.", "exporter."))]
-
-
-@pytest.fixture(scope="module")
-def loaded():
-    return load_plugins(only=[*BUILT_IN, "model.popularity"])
-
-
-@pytest.mark.parametrize("plugin", BUILT_IN)
-def test_built_in_plugins_keep_every_promise(loaded, plugin):
-    kind, name = plugin.split(".")
-    outcomes = [run_check(loaded, f"{kind}s", name, check) for check in checks_of(f"{kind}s")]
-    assert {outcome.check: outcome.detail for outcome in outcomes if outcome.state == "broken"} == {}
-
-
-@pytest.fixture
-def broken(loaded):
-    """What a plugin beside the built-in ones breaks, and what is said of it."""
-
-    def found(kind, spec):
-        specs = {**loaded.registry.specs, kind: {**loaded.registry.specs[kind], spec.name: spec}}
-        beside = LoadedPlugins(PluginManager("recsmith"), replace(loaded.registry, specs=specs), ())
-        outcomes = [run_check(beside, kind, spec.name, check) for check in checks_of(kind)]
-        return {outcome.check: outcome.detail for outcome in outcomes if outcome.state == "broken"}
-
-    return found
 
 
 def named(value):
@@ -387,9 +357,9 @@ def test_a_reader_that_gives_a_table_instead_of_tables_is_told_so(broken):
     assert broken("readers", reader(Frames))["interactions_come_back"] == "it gives a DataFrame, not RawTables"
 
 
-def test_a_recbole_file_may_be_named_in_capitals(loaded, tmp_path):
+def test_a_recbole_file_may_be_named_in_capitals(built_in, tmp_path):
     (tmp_path / "LOG.INTER").write_text("user_id:token\titem_id:token\nu\ti\n")
-    spec, registry = loaded.registry.spec("readers", "recbole"), loaded.registry
+    spec, registry = built_in.registry.spec("readers", "recbole"), built_in.registry
     tables = spec.build(spec.config(), registry.context()).read(tmp_path / "LOG.INTER")
     assert spec.matches(tmp_path / "LOG.INTER")
     assert tables.interactions.to_dict("list") == {"user_id": ["u"], "item_id": ["i"]}

@@ -1,45 +1,21 @@
-"""Metrics and combiners: the built-in ones keep every promise, and each promise can be broken."""
+"""Metrics and combiners: each promise can be broken."""
 
 from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 import pytest
-from pluggy import PluginManager
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.data import ABSENT
 from recsmith.contracts.domains import Float, Int
 from recsmith.contracts.plugins import CombinerSpec, MetricSpec
-from recsmith.testing.conformance import checks_of, run_check
+from recsmith.testing.conformance import run_check
 from recsmith.testing.conformance.suite import CHECKS
-from recsmith.wiring.plugins import LoadedPlugins, installed, load_plugins
-from recsmith.wiring.registry import freeze
-
-BUILT_IN = [point.name for point in installed() if point.name.startswith(("metric.", "combiner."))]
 
 
-@pytest.fixture(scope="module")
-def loaded():
-    return load_plugins(only=BUILT_IN)
-
-
-@pytest.mark.parametrize("plugin", BUILT_IN)
-def test_built_in_plugins_keep_every_promise(loaded, plugin):
-    kind, name = plugin.split(".")
-    outcomes = [run_check(loaded, f"{kind}s", name, check) for check in checks_of(f"{kind}s")]
-    assert {outcome.check: outcome.detail for outcome in outcomes if outcome.state == "broken"} == {}
-
-
-def broken(kind, spec):
-    """What a plugin breaks, and what is said of it."""
-    alone = LoadedPlugins(PluginManager("recsmith"), freeze({"x": [(kind, spec)]}, {}), ())
-    outcomes = [run_check(alone, kind, spec.name, check) for check in checks_of(kind)]
-    return {outcome.check: outcome.detail for outcome in outcomes if outcome.state == "broken"}
-
-
-def test_what_is_none_of_a_metrics_promises_is_said_to_be_so(loaded):
-    outcomes = [run_check(loaded, "metrics", "novelty", check) for check in CHECKS["metrics"]]
+def test_what_is_none_of_a_metrics_promises_is_said_to_be_so(built_in):
+    outcomes = [run_check(built_in, "metrics", "novelty", check) for check in CHECKS["metrics"]]
     apart = {outcome.check: outcome.detail for outcome in outcomes if outcome.state == "not applicable"}
     assert apart == {
         "better_lists_are_not_worse": "its value does not depend on what is relevant",
@@ -227,12 +203,12 @@ BROKEN_METRICS = {
 
 
 @pytest.mark.parametrize("spec", [metric(precision), rating(errors), metric(one_figure, judges="catalogue")])
-def test_a_sound_metric_breaks_nothing(spec):
+def test_a_sound_metric_breaks_nothing(broken, spec):
     assert broken("metrics", spec) == {}
 
 
 @pytest.mark.parametrize("case", BROKEN_METRICS)
-def test_a_broken_metric_breaks_the_promise_that_is_about_it(case):
+def test_a_broken_metric_breaks_the_promise_that_is_about_it(broken, case):
     spec, check, sentence = BROKEN_METRICS[case]
     found = broken("metrics", spec)
     assert list(found) == [check]
@@ -243,7 +219,7 @@ def test_every_promise_of_metrics_can_be_broken():
     assert {check for _, check, _ in BROKEN_METRICS.values()} == {check.__name__ for check in CHECKS["metrics"]}
 
 
-def test_a_metric_sees_how_alike_items_are_only_if_it_says_that_it_needs_to():
+def test_a_metric_sees_how_alike_items_are_only_if_it_says_that_it_needs_to(broken):
     unsaid = broken("metrics", metric(by_index_of_similarity))
     assert "NoneType" in unsaid["values_are_finite_doubles"]
     assert broken("metrics", metric(by_index_of_similarity, needs=frozenset({"similarity"}))) == {}
@@ -426,12 +402,12 @@ def combiner(build):
     return CombinerSpec(name="fusion", api_version=1, config=Ranked, build=build)
 
 
-def test_a_sound_combiner_breaks_nothing():
+def test_a_sound_combiner_breaks_nothing(broken):
     assert broken("combiners", combiner(Fusion)) == {}
 
 
 @pytest.mark.parametrize(("build", "check", "sentence"), BROKEN_COMBINERS)
-def test_a_broken_combiner_breaks_the_promise_that_is_about_it(build, check, sentence):
+def test_a_broken_combiner_breaks_the_promise_that_is_about_it(broken, build, check, sentence):
     found = broken("combiners", combiner(build))
     assert list(found) == [check]
     assert sentence in found[check]

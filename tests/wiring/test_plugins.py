@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from importlib.metadata import entry_points
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from recsmith.contracts.errors import PluginError
 from recsmith.wiring.plugins import load_plugins
 from recsmith.wiring.registry import singular
+from recsmith.wiring.stdout import stdout_aside
 
 MODEL = """
 from typing import Annotated
@@ -224,6 +227,31 @@ def test_what_a_plugin_prints_when_it_is_imported_goes_to_standard_error(third_p
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout == "1\n"
     assert sorted(ran.stderr.splitlines()) == ["from below", "hello"]
+
+
+def test_standard_output_comes_back_whichever_thread_is_done_first():
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with stdout_aside():
+            entered.set()
+            leave.wait(5)
+
+    def follow():
+        with stdout_aside():
+            leave.wait(5)
+            time.sleep(0.2)  # and leaves last
+
+    before = sys.stdout
+    threads = [threading.Thread(target=work) for work in (hold, follow)]
+    threads[0].start()
+    entered.wait(5)
+    threads[1].start()
+    time.sleep(0.2)  # the second would be inside by now, if it could
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before
 
 
 def test_the_culprit_of_an_error_is_the_innermost_plugin_of_its_traceback(third_party):

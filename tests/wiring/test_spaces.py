@@ -16,7 +16,7 @@ from recsmith.contracts.plugins import EncoderSpec, FuserSpec, ModelSpec, PartSp
 from recsmith.contracts.space import Fixed, OptionNode, Parameter, SearchSpace
 from recsmith.contracts.training import Training
 from recsmith.wiring.documents import Document, read_document
-from recsmith.wiring.registry import Registry, registry_of
+from recsmith.wiring.registry import Registry, freeze, offers_of
 from recsmith.wiring.spaces import resolve_space
 
 
@@ -129,7 +129,7 @@ def registry() -> Registry:
     manager = pluggy.PluginManager("recsmith")
     manager.add_hookspecs(hooks)
     manager.register(Plugin, name="test")
-    return registry_of(manager)
+    return freeze({name: offers_of(manager, name) for name, _ in manager.list_name_plugin()}, {})
 
 
 LOG = frozenset({"order", "timestamps", "item_features", "small_catalogue"})
@@ -290,4 +290,4 @@ def test_a_default_outside_its_domain_is_the_plugins_fault():
     manager.add_hookspecs(hooks)
     manager.register(Broken, name="broken")
     with pytest.raises(PluginError, match=r"m\.count: the default 10 lies outside its domain"):
-        resolve(registry_of(manager))
+        offers_of(manager, "broken")

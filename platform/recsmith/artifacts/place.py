@@ -32,6 +32,16 @@ def make_room(destination: Path) -> None:
         ) from error
 
 
+def refuse_stranger(destination: Path) -> None:
+    """See that nothing but an artifact stands at `destination`.
+
+    Raises:
+        ArtifactError: something else does.
+    """
+    if os.path.lexists(destination) and not (destination / MANIFEST).is_file():
+        raise ArtifactError(f"{destination}: exists and is no artifact: choose another place, or move it away.")
+
+
 @contextmanager
 def placed(destination: Path) -> Iterator[Path]:
     """Give an empty folder to fill; it takes `destination`'s place at the end, or goes if the filling fails.
@@ -45,8 +55,7 @@ def placed(destination: Path) -> Iterator[Path]:
     aside = set_aside(destination)
     if aside.exists() and not destination.exists():
         aside.rename(destination)  # an earlier save was cut off between its two moves
-    if os.path.lexists(destination) and not (destination / MANIFEST).is_file():
-        raise ArtifactError(f"{destination}: exists and is no artifact: choose another place, or move it away.")
+    refuse_stranger(destination)
     staging = destination.with_name(f".{destination.name}.new")
     _remove(staging)
     staging.mkdir()

@@ -86,7 +86,8 @@ class Spec:
     """What every spec says.
 
     `needs`: what must hold in the log or in the host. Of a log: "timestamps", "order" (timestamps, or `order: rows`),
-    "values" (ratings), "item_features", "user_features", "small_catalogue" (at most 50,000 items).
+    "values" (ratings), "item_features", "user_features", "small_catalogue" (at most 50,000 items). A metric may need
+    "similarity", that of the items.
     `offers`: what others may ask for. Models: "ranking", "ratings", "new_users", "new_items".
     Losses: "ranking", "ratings", "negatives". Meta-learners: "closed_form".
     """

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsmith.artifacts.place import refuse_stranger
 from recsmith.contracts.artifact import MANIFEST
 from recsmith.contracts.errors import ArtifactError, NotFiniteError, PluginError, StudyError
 from recsmith.contracts.plan import TrialPlan
@@ -55,6 +56,7 @@ def run_study(
         KeyboardInterrupt: the search was interrupted; it ended in order and can be resumed.
     """
     folder = Path(folder or f"{plan.name}-study").absolute()
+    refuse_stranger(folder / ARTIFACT)
     loaded = load_plugins(plan.plugins, plan.without)
     manager = loaded.manager
     for observer in observers:
@@ -116,13 +118,14 @@ def _finish(setup: Setup, record: StudyRecord, loaded: LoadedPlugins) -> StudyRe
     """
     view = record.view
     before = read_study_result(record.folder)
-    passed = list(before.passed_over) if before else []
+    passed: list[PassedOver] = []  # tried anew by every driver: the plugin may have been mended
     for row, result in candidates(view):
         if result.configuration.name in {over.model for over in passed}:
             continue
         same = before is not None and (before.best.root, before.best.best_epoch) == (row.root, result.best_epoch)
         if before is not None and same and Path(before.artifact).is_dir():
-            return before.model_copy(update={"counts": _counts(view), "seconds": round(view.seconds, 1)})
+            now = {"counts": _counts(view), "seconds": round(view.seconds, 1), "passed_over": tuple(passed)}
+            return before.model_copy(update=now)
         try:
             artifact, test = _export(setup, view, result, record.folder / ARTIFACT)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again where no plugin is to blame

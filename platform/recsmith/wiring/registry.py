@@ -141,15 +141,6 @@ def freeze(offers: Mapping[str, Iterable[Offer]], aside: Mapping[str, str]) -> R
     return Registry(MappingProxyType(frozen), MappingProxyType(origins), MappingProxyType(dict(aside)))
 
 
-def registry_of(manager: pluggy.PluginManager) -> Registry:
-    """The registry of a manager that was filled by hand.
-
-    Raises:
-        PluginError: a plugin offers what cannot be admitted, or two offer one name.
-    """
-    return freeze({name: offers_of(manager, name) for name, _ in manager.list_name_plugin()}, {})
-
-
 def offers_of(manager: pluggy.PluginManager, plugin: str) -> list[Offer]:
     """Ask one registered plugin for its specs.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,14 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+ALONE = threading.RLock()
+
+
 @contextmanager
 def stdout_aside() -> Iterator[TextIO]:
     """Send standard output to standard error, that of C code included; yields a stream to the true one.
 
     Where standard output is no file of the process's own (under a test's capture, in a notebook), only Python's is
-    redirected.
+    redirected. One thread at a time: the process has one standard output, and what was redirected last must come back
+    first.
     """
-    real = sys.stdout
+    with ALONE:
+        yield from _aside(sys.stdout)
+
+
+def _aside(real: TextIO) -> Iterator[TextIO]:
     if not _is_descriptor_one(real):
         with redirect_stdout(sys.stderr):
             yield real

@@ -9,14 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from recsmith.contracts.config import Config
-from recsmith.contracts.data import ABSENT
 from recsmith.contracts.domains import Int
-from recsmith.contracts.errors import PlanError
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import CombinerSpec
+from recsmith_plugins.blocks.fused_sums import largest_sums, weights_of
 
 if TYPE_CHECKING:
-    from recsmith.contracts.data import DoubleArray, FloatArray, IntArray
+    from recsmith.contracts.data import FloatArray, IntArray
     from recsmith.contracts.plugins import BuildContext
 
 
@@ -41,38 +40,12 @@ class ReciprocalRankFusion:
         Raises:
             PlanError: there are not as many weights as members.
         """
+        weights = weights_of(len(items), self.config.weights, "reciprocal_rank_fusion")
         gains = [
             np.broadcast_to(weight / (self.config.k + np.arange(1.0, ranked.shape[1] + 1)), ranked.shape)
-            for weight, ranked in zip(self._weights(len(items)), items, strict=True)
+            for weight, ranked in zip(weights, items, strict=True)
         ]
-        every, gained = _sorted_by_item(np.concatenate(items, axis=1), np.concatenate(gains, axis=1))  # [B, C]
-        rows, width = every.shape
-        opens = np.ones((rows, width), np.bool_)  # where a new item begins
-        opens[:, 1:] = every[:, 1:] != every[:, :-1]
-        starts = np.flatnonzero(opens)
-        total = np.full(rows * width, -np.inf)
-        total[starts] = np.add.reduceat(gained.ravel(), starts)
-        total = np.where(every == ABSENT, -np.inf, total.reshape(rows, width)).astype(np.float32)
-        order = np.lexsort((every, -total), axis=1)[:, :k]
-        best, named = np.take_along_axis(total, order, 1), np.take_along_axis(every, order, 1)
-        missing = ((0, 0), (0, k - best.shape[1]))
-        best = np.pad(best, missing, constant_values=-np.inf)
-        named = np.pad(named, missing, constant_values=ABSENT)
-        return np.where(best > -np.inf, named, ABSENT).astype(np.int32), best
-
-    def _weights(self, members: int) -> tuple[float, ...]:
-        weights = self.config.weights or (1.0,) * members
-        if len(weights) != members:
-            raise PlanError(
-                f"reciprocal_rank_fusion: weights: {len(weights)} given for {members} lists; give one each, or none."
-            )
-        return weights
-
-
-def _sorted_by_item(items: IntArray, gains: DoubleArray) -> tuple[IntArray, DoubleArray]:
-    """Order every row by item, and an item's gains by size: equal gains then have exactly equal sums."""
-    order = np.lexsort((gains, items), axis=1)
-    return np.take_along_axis(items, order, 1), np.take_along_axis(gains, order, 1)
+        return largest_sums(items, gains, k)
 
 
 def _build(config: ReciprocalRankFusionConfig, _context: BuildContext) -> ReciprocalRankFusion:

@@ -11,9 +11,9 @@ from pydantic import Field
 from recsmith.contracts.config import Config
 from recsmith.contracts.data import ABSENT
 from recsmith.contracts.domains import Categorical
-from recsmith.contracts.errors import PlanError
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import CombinerSpec
+from recsmith_plugins.blocks.fused_sums import largest_sums, weights_of
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import BoolArray, DoubleArray, FloatArray, IntArray
@@ -48,19 +48,12 @@ class WeightedScores:
         Raises:
             PlanError: there are not as many weights as members.
         """
+        weights = weights_of(len(items), self.config.weights, "weighted_scores")
         gains = [
             weight * _scaled(values.astype(np.float64), ranked != ABSENT, self.config.scale)
-            for weight, ranked, values in zip(self._weights(len(items)), items, scores, strict=True)
+            for weight, ranked, values in zip(weights, items, scores, strict=True)
         ]
-        return _best_sums(np.concatenate(items, axis=1), np.concatenate(gains, axis=1), k)
-
-    def _weights(self, members: int) -> tuple[float, ...]:
-        weights = self.config.weights or (1.0,) * members
-        if len(weights) != members:
-            raise PlanError(
-                f"weighted_scores: weights: {len(weights)} given for {members} lists; give one each, or none."
-            )
-        return weights
+        return largest_sums(items, gains, k)
 
 
 def _scaled(scores: DoubleArray, held: BoolArray, by: str) -> DoubleArray:
@@ -79,25 +72,6 @@ def _deviation(values: DoubleArray, held: BoolArray) -> DoubleArray:
     apart = np.where(held, values - values.sum(axis=1, keepdims=True) / count, 0.0)
     spread: DoubleArray = np.sqrt(np.square(apart).sum(axis=1, keepdims=True) / count)
     return spread
-
-
-def _best_sums(items: IntArray, gains: DoubleArray, k: int) -> tuple[IntArray, FloatArray]:
-    """Sum the gains [B, C] of each item of a row, and name the k items of the largest sums."""
-    # An item's gains are added in the order of their size: whichever members they come from, equal sums are equal bits.
-    order = np.lexsort((gains, items), axis=1)
-    every, gained = np.take_along_axis(items, order, 1), np.take_along_axis(gains, order, 1)
-    opens = np.ones(every.shape, np.bool_)  # where a new item begins
-    opens[:, 1:] = every[:, 1:] != every[:, :-1]
-    starts = np.flatnonzero(opens)
-    sums = np.full(every.size, -np.inf)
-    sums[starts] = np.add.reduceat(gained.ravel(), starts)
-    sums = np.where(every == ABSENT, -np.inf, sums.reshape(every.shape))
-    best = np.lexsort((every, -sums), axis=1)[:, :k]  # by float64: rounded, sums of different size could be equal
-    total, named = np.take_along_axis(sums, best, 1).astype(np.float32), np.take_along_axis(every, best, 1)
-    missing = ((0, 0), (0, k - best.shape[1]))
-    total = np.pad(total, missing, constant_values=-np.inf)
-    named = np.pad(named, missing, constant_values=ABSENT)
-    return np.where(total > -np.inf, named, ABSENT).astype(np.int32), total
 
 
 def _build(config: WeightedScoresConfig, _context: BuildContext) -> WeightedScores:

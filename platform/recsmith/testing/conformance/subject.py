@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import pickletools
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,9 +131,12 @@ def round_trip(state: State) -> State:
     return State(values=values, arrays=load(save(arrays)))
 
 
+PICKLE = b"\x80"  # the opcode PROTO, with which every pickle of protocol 2 or later begins
+
+
 def _is_pickle(array: np.ndarray[Any, Any]) -> bool:
     content = array.tobytes() if array.dtype.itemsize == 1 else b""
-    if not content.startswith(pickle.PROTO):
+    if not content.startswith(PICKLE):
         return False
     try:
         for _ in pickletools.genops(content):
