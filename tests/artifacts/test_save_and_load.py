@@ -13,12 +13,13 @@ from recsmith.artifacts.catalogue import Catalogue, catalogue_of, read_catalogue
 from recsmith.artifacts.export import export_artifact
 from recsmith.artifacts.files import read_state, write_state
 from recsmith.artifacts.load import load_artifact, verify
-from recsmith.artifacts.members import Member, read_member, write_member
+from recsmith.artifacts.members import EncodedColumn, Member, read_member, write_member
 from recsmith.artifacts.save import Combination, save_artifact
 from recsmith.contracts.config import Choice
 from recsmith.contracts.data import Column, Histories, State
 from recsmith.contracts.errors import ArtifactError
 from recsmith.inference.ranking import rank
+from recsmith.study.prepare import prepare
 
 AWKWARD = [0.1, 1 / 3, 1e-308, 5e-324, 1.7976931348623157e308, -0.0, 2**53 + 1.0, np.nextafter(1, 2)]
 
@@ -203,39 +204,41 @@ def test_columns_of_every_role_and_histories_come_back(tmp_path, original):
     assert read.counts.tolist() == [1, 0, 1]
 
 
-def test_media_features_come_back_dense_and_sparse(tmp_path):
+def test_features_come_back_dense_and_sparse(tmp_path):
     dense, thin = np.eye(3, 2, dtype=np.float32), sparse.csr_array(np.eye(3, dtype=np.float32))
-    states = {"photo": State({"a": 1}), "../sound": State()}
-    features = {"photo": dense, "../sound": thin}
-    write_member(tmp_path / "0", Member(Choice(name="m"), State(), states, features))
+    columns = {
+        ("items", "photo"): EncodedColumn(dense, State({"a": 1})),
+        ("users", "photo"): EncodedColumn(dense + 1, State({"a": 2})),
+        ("items", "../sound"): EncodedColumn(thin, State()),
+    }
+    write_member(tmp_path / "0", Member(Choice(name="m"), State(), columns))
     read = read_member(tmp_path / "0")
-    assert set(read.encoders) == {"photo", "../sound"}
-    assert np.array_equal(read.features["photo"], dense)
-    assert (read.features["../sound"] != thin).nnz == 0
-    assert {path.name for path in (tmp_path / "0" / "encoders").iterdir()} == {"photo", "%002E%002E%002Fsound"}
+    assert set(read.columns) == set(columns)
+    assert np.array_equal(read.columns["items", "photo"].features, dense)
+    assert np.array_equal(read.columns["users", "photo"].features, dense + 1)
+    assert read.columns["users", "photo"].encoder.values == {"a": 2}
+    assert (read.columns["items", "../sound"].features != thin).nnz == 0
+    folders = {path.name for path in (tmp_path / "0" / "encoders" / "items").iterdir()}
+    assert folders == {"photo", "%002E%002E%002Fsound"}
 
 
-def test_encoders_and_fuser_are_built_again(registry, fold, facts, tmp_path):
-    choices = {"title": Choice(name="tfidf", params={"min_df": 1}), "category": Choice(name="category")}
-    states, features = {}, {}
-    for column in fold.items:
-        encoder = registry.build("encoders", choices[column.name], registry.context())
-        encoder.fit(column)
-        states[column.name], features[column.name] = encoder.state(), encoder.features(column)
-    fused = registry.build("fusers", Choice(name="concatenate"), registry.context()).fuse(
-        {name: features[name] for name in choices}
-    )
-    params = {"content": {"encoders": {name: choice.model_dump() for name, choice in choices.items()}}}
-    choice = Choice(name="content_knn", params=params)
-    context = registry.context(item_counts=fold.train.counts, users=80, item_features=fused)
-    model = registry.build("models", choice, context)
+def test_content_is_what_it_was_in_training(registry, fold, facts, tmp_path):
+    encoders = {"title": {"name": "tfidf", "params": {"min_df": 1}}, "category": {"name": "category"}}
+    choice = Choice(name="content_knn", params={"content": {"encoders": encoders}})
+    prepared = prepare(choice, fold, registry, seed=0)
+    model = prepared.model
     model.fit(fold.train)
-    out = save_artifact(tmp_path / "content", [Member(choice, model.state(), states)], fold, registry, facts=facts)
+    columns = {
+        ("items", name): EncodedColumn(prepared.content["items"].content.features[name], encoder.state())
+        for name, encoder in prepared.content["items"].encoders.items()
+    }
+    member = Member(choice, model.state(), columns, model=model)
+    out = save_artifact(tmp_path / "content", [member], fold, registry, facts=facts)
     answers = load_artifact(out).recommend()
     items, _ = rank(model, fold.holdout.requests, 10, items=fold.train.items, mask_seen=True)
     assert [answer.items for answer in answers] == [tuple(fold.item_ids[row[row >= 0]]) for row in items]
     named = {use.entry_point for use in verify(out).plugins}
-    assert named == {"model.content_knn", "encoder.tfidf", "encoder.category", "fuser.concatenate"}
+    assert named == {"model.content_knn", "fuser.concatenate"}  # what was encoded is kept: no encoder is needed
 
 
 def test_an_ensemble_is_what_its_combiner_makes_of_the_members(save, registry, fold, fit, tmp_path):

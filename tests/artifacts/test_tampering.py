@@ -203,7 +203,7 @@ TAMPERED = {
     ),
     "a path outside": (list_also("../outside.json"), "manifest.json", "Restore"),
     "an absolute path": (list_also("/etc/passwd"), "manifest.json", "Restore"),
-    "a path through a column": (list_also("members/0/encoders/../config.json"), "manifest.json", "Restore"),
+    "a path through a column": (list_also("members/0/encoders/items/../config.json"), "manifest.json", "Restore"),
     "a listed program": (list_also("members/0/model.py"), "manifest.json", "Restore"),
     "an unlisted program": (plant("members/0/model.py"), "model.py", "Remove"),
     "an unlisted hidden file": (plant(".hidden"), ".hidden", "Remove"),

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import pytest
 from pydantic import Field
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from recsmith.cli.catalogue import page
 from recsmith.cli.main import app
 from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.data import Role
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed, OneOf
 from recsmith.contracts.plugins import LOG_CAPABILITIES, ModelSpec
 from recsmith.wiring.catalogue import gather
@@ -25,7 +26,7 @@ from recsmith.wiring.registry import KINDS, freeze, singular
 from recsmith.wiring.spaces import resolve_space
 
 DOCS = Path(__file__).parents[2] / "docs"
-SEARCHED = ("models", "encoders", "fusers", "samplers", "losses", "schedules", "meta_learners")
+SEARCHED = ("models", "encoders", "fusers", "blocks", "samplers", "losses", "schedules", "meta_learners")
 SOURCE = re.compile(r"none: \w|.*\b(19|20)\d\d\b|https://\S+\.\S+")
 
 
@@ -57,7 +58,7 @@ def test_every_setting_of_every_spec_is_a_parameter(loaded, catalogue):
 
 
 def test_every_path_can_be_pinned_to_its_default_in_a_space_file(loaded, catalogue):
-    roles = ("id", "category", "categories", "number", "time", "text", "vector")
+    roles = {role: role for role in get_args(Role)}
     lines, choices = {}, {}
     for entry in catalogue.entries:
         column = entry.facts["roles"][0] if entry.kind == "encoders" else "text"
@@ -74,7 +75,7 @@ def test_every_path_can_be_pinned_to_its_default_in_a_space_file(loaded, catalog
         {},
         scenario="next_item",
         capabilities=LOG_CAPABILITIES,
-        columns={"items": {role: role for role in roles}},
+        columns={"items": roles, "users": roles},
     )
     assert (len(lines) > 50, len(choices) > 3) == (True, True)
 

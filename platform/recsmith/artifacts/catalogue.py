@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsmith.artifacts.files import REMEDY, read_arrays, write_arrays
-from recsmith.contracts.data import Column, Histories, Role
+from recsmith.contracts.data import MEDIA, Column, Histories, Role
 from recsmith.contracts.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from recsmith.contracts.artifact import Manifest
     from recsmith.contracts.data import Fold, LongArray
 
-MEDIA: frozenset[Role] = frozenset({"image", "audio"})
 ALIGNED = {"timestamp": pa.int64(), "value": pa.float32(), "weight": pa.float32()}  # beside item_num, where present
 LARGEST_EXPANSION = 1000  # times the file's size that its content may take in memory
 SMALL = 64 * 2**20  # bytes that any file may take in memory

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 from pydantic import ValidationError
 from scipy import sparse
 
-from recsmith.artifacts.catalogue import MEDIA
 from recsmith.artifacts.files import REMEDY, read_arrays, read_state, write_arrays, write_state
 from recsmith.contracts.config import Choice, Config
-from recsmith.contracts.content import ItemContent
+from recsmith.contracts.content import Content, Table, wanted_content
 from recsmith.contracts.domains import OneOf, PerColumn
 from recsmith.contracts.errors import ArtifactError
 from recsmith.inference.adapt import AdaptableModel, with_adaptation
@@ -22,23 +21,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recsmith.artifacts.catalogue import Catalogue
+    from recsmith.contracts.content import ItemContent, UserContent
     from recsmith.contracts.data import FeatureMatrix, State
     from recsmith.contracts.plugins import BuildContext, Kind, Model
     from recsmith.wiring.registry import Registry
 
+FEATURES = "features.safetensors"
+
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One fitted model as plain data. `features` are those columns' that cannot be encoded anew: pictures, sounds.
+    """One fitted model as plain data, with the encoded columns that it was fitted on and what encoded them.
 
     `model` is the fitted model itself, where it is at hand: once saved and read back it must score as it does.
     """
 
     configuration: Choice
     state: State
-    encoders: Mapping[str, State] = field(default_factory=dict)  # by item column
-    features: Mapping[str, FeatureMatrix] = field(default_factory=dict)  # by item column
+    columns: Mapping[tuple[Table, str], EncodedColumn] = field(default_factory=dict)  # by table and column
     model: Model | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedColumn:
+    """The features of one column, and the state of their encoder; whether its last part learnt with the model."""
+
+    features: FeatureMatrix
+    encoder: State
+    learns: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +67,16 @@ class Workshop:
     catalogue: Catalogue
     asked: set[tuple[Kind, str]] = field(default_factory=set)
 
-    def build(self, kind: Kind, choice: Choice, item_features: FeatureMatrix | None = None) -> Any:
+    def build(self, kind: Kind, choice: Choice, content: Mapping[Table, Content] | None = None) -> Any:
         """The working object that a choice describes."""
-        return self._context(item_features).part(kind, choice)
+        return self._context(content or {}).part(kind, choice)
 
-    def _context(self, item_features: FeatureMatrix | None) -> BuildContext:
+    def _context(self, content: Mapping[Table, Content]) -> BuildContext:
         plain = self.registry.context(
-            item_counts=self.catalogue.counts, users=len(self.catalogue.user_ids), item_features=item_features
+            item_counts=self.catalogue.counts,
+            users=len(self.catalogue.user_ids),
+            item_content=content.get("items"),
+            user_content=content.get("users"),
         )
 
         def part(kind: Kind, choice: Choice) -> Any:
@@ -95,27 +108,16 @@ def _params(registry: Registry, config: Config) -> dict[str, Any]:
     return params
 
 
-def with_features(member: Member, workshop: Workshop) -> Member:
-    """The member with the features of its media columns, taken while the media are still there."""
-    content = _content(workshop, member)
-    media = {column.name: column for column in workshop.catalogue.items if column.role in MEDIA}
-    features = {
-        name: _encoder(workshop, member, name, choice).features(media[name])
-        for name, choice in content.encoders.items()
-        if name in media
-    }
-    return replace(member, features=features)
-
-
 def restore(member: Member, workshop: Workshop) -> Restored:
     """Build the model and give it its state.
 
     Raises:
-        ArtifactError: an encoder of the configuration has no state, or a plugin cannot use what is there.
+        ArtifactError: a column of the configuration has no features, or a plugin cannot use what is there.
         PluginError: a plugin is unknown or refuses its settings.
     """
     config = workshop.registry.config("models", member.configuration)
-    model = workshop.build("models", member.configuration, _item_features(workshop, member))
+    content = {table: _content(workshop, member, table, wanted) for table, wanted in wanted_content(config).items()}
+    model = workshop.build("models", member.configuration, content)
     _load(model, member.state, member.configuration.name)
     offers = workshop.registry.spec("models", member.configuration.name).offers
     meta_learner = getattr(config, "meta_learner", None)
@@ -125,34 +127,24 @@ def restore(member: Member, workshop: Workshop) -> Restored:
     return Restored(model, "model" if "new_users" in offers else None)
 
 
-def _content(workshop: Workshop, member: Member) -> ItemContent:
-    content = getattr(workshop.registry.config("models", member.configuration), "content", None)
-    return content if isinstance(content, ItemContent) else ItemContent()
-
-
-def _item_features(workshop: Workshop, member: Member) -> FeatureMatrix | None:
-    content = _content(workshop, member)
-    if not content.encoders:
-        return None
-    columns = {column.name: column for column in workshop.catalogue.items}
-    features = {}
-    for name, choice in sorted(content.encoders.items()):  # as they were fused in training
-        if name not in columns:
-            raise ArtifactError(f"catalog/items.parquet: has no column {name!r}, which {choice.name} reads. {REMEDY}")
-        if name in member.features:
-            features[name] = member.features[name]
-        else:
-            features[name] = _encoder(workshop, member, name, choice).features(columns[name])
-    fused: FeatureMatrix = workshop.build("fusers", content.fuser).fuse(features)
-    return fused
-
-
-def _encoder(workshop: Workshop, member: Member, column: str, choice: Choice) -> Any:
-    if column not in member.encoders:
-        raise ArtifactError(f"{member.configuration.name}: the encoder of column {column!r} has no state. {REMEDY}")
-    encoder = workshop.build("encoders", choice)
-    _load(encoder, member.encoders[column], choice.name)
-    return encoder
+def _content(workshop: Workshop, member: Member, table: Table, wanted: ItemContent | UserContent) -> Content:
+    """The encoded columns as they were in training; of the encoders only those are built that learn with the model."""
+    features, trained = {}, {}
+    for name, choice in sorted(wanted.encoders.items()):  # as they were fused in training
+        if (table, name) not in member.columns:
+            raise ArtifactError(f"{member.configuration.name}: column {name!r} of {table} has no features. {REMEDY}")
+        column = member.columns[table, name]
+        features[name] = column.features
+        if column.learns:
+            trained[name] = workshop.build("encoders", choice)
+            _load(trained[name], column.encoder, choice.name)
+    catalogue = workshop.catalogue
+    rows = len(catalogue.item_ids if table == "items" else catalogue.user_ids)
+    for name, matrix in features.items():
+        if matrix.ndim != 2 or matrix.shape[0] != rows:  # noqa: PLR2004 - a matrix
+            shape = list(matrix.shape)
+            raise ArtifactError(f"{member.configuration.name}: {name!r}: features {shape} for {rows} {table}. {REMEDY}")
+    return Content(rows, features, workshop.build("fusers", wanted.fuser), trained)
 
 
 def _load(plugin: Any, state: State, name: str) -> None:
@@ -175,11 +167,10 @@ def folder_name(column: str) -> str:
 def write_member(folder: Path, member: Member) -> None:
     """Write config.json, weights.safetensors and encoders/."""
     write_state(folder, {"configuration": member.configuration.model_dump(mode="json")}, member.state)
-    for column, state in member.encoders.items():
-        place = folder / "encoders" / folder_name(column)
-        write_state(place, {"column": column}, state)
-        if column in member.features:
-            write_arrays(place / "features.safetensors", _to_arrays(member.features[column]))
+    for (table, name), column in member.columns.items():
+        place = folder / "encoders" / table / folder_name(name)
+        write_state(place, {"column": name, "learns": column.learns}, column.encoder)
+        write_arrays(place / FEATURES, _to_arrays(column.features))
 
 
 def read_member(folder: Path) -> Member:
@@ -189,20 +180,20 @@ def read_member(folder: Path) -> Member:
         ArtifactError: a file is missing or cannot be read.
     """
     about, state = read_state(folder)
-    encoders, features = {}, {}
-    for place in sorted((folder / "encoders").glob("*")):
-        described, encoders_state = read_state(place)
-        column = described.get("column")
-        if not isinstance(column, str) or folder_name(column) != place.name:
-            raise ArtifactError(f"{place / 'config.json'}: `column` is not the folder's. {REMEDY}")
-        encoders[column] = encoders_state
-        if (stored := place / "features.safetensors").is_file():
-            features[column] = _from_arrays(stored)
+    columns = {}
+    for table in get_args(Table):
+        for place in sorted((folder / "encoders" / table).glob("*")):
+            described, encoder = read_state(place)
+            name = described.get("column")
+            if not isinstance(name, str) or folder_name(name) != place.name:
+                raise ArtifactError(f"{place / 'config.json'}: `column` is not the folder's. {REMEDY}")
+            learns = described.get("learns") is True
+            columns[table, name] = EncodedColumn(_from_arrays(place / FEATURES), encoder, learns=learns)
     try:
         configuration = Choice.model_validate(about.get("configuration"))
     except ValidationError as error:
         raise ArtifactError(f"{folder / 'config.json'}: no `configuration` of a model. {REMEDY}") from error
-    return Member(configuration, state, encoders, features)
+    return Member(configuration, state, columns)
 
 
 def _to_arrays(features: FeatureMatrix) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from recsmith.artifacts.files import digest, write_json
 from recsmith.artifacts.golden import Golden, ask
 from recsmith.artifacts.load import load_artifact, recommender_of
 from recsmith.artifacts.manifest import libraries, note, plugin_uses, seal
-from recsmith.artifacts.members import Member, Workshop, in_full, read_member, with_features, write_member
+from recsmith.artifacts.members import EncodedColumn, Member, Workshop, in_full, read_member, write_member
 from recsmith.artifacts.place import placed
 from recsmith.artifacts.verify import Content
 from recsmith.contracts.artifact import MANIFEST, SCHEMA_VERSION, ArtifactFacts, Combination, FileEntry, Manifest
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.plugins import Model
     from recsmith.wiring.registry import Registry
 
-__all__ = ["ArtifactFacts", "Combination", "Member", "save_artifact"]
+__all__ = ["ArtifactFacts", "Combination", "EncodedColumn", "Member", "save_artifact"]
 
 UNSEALED = "0" * 64
 COMPARED = 20  # users
@@ -63,9 +63,7 @@ def save_artifact(
     if not members or (len(members) > 1 and combination.combiner is None):
         raise ArtifactError(f"{destination}: {len(members)} members and no combiner; name one in `combination`.")
     catalogue = catalogue_of(fold)
-    workshop = Workshop(registry, catalogue)
     members = [replace(each, configuration=in_full(registry, "models", each.configuration)) for each in members]
-    members = [with_features(each, workshop) for each in members]
     with placed(destination) as folder:
         _write(folder, members, catalogue, combination)
         manifest = _manifest(members, catalogue, facts)

@@ -70,11 +70,11 @@ def schema(
     loaded = load_plugins()
     columns = None
     if data is not None:
+        from recsmith.contracts.data import roles_by_table
         from recsmith.data.dataset import load_dataset
 
         dataset = load_dataset(load_plan(data, {}, settings or ()).data, loaded.registry)
-        tables = {"items": dataset.items, "users": dataset.users}
-        columns = {table: {column.name: column.role for column in found} for table, found in tables.items()}
+        columns = roles_by_table(dataset.items, dataset.users, dataset.context)
     if plan:
         names = [name for info in loaded.found for name in (info.name, info.distribution)]
         found = plan_schema(loaded.registry, names, columns)

@@ -17,7 +17,7 @@ LAYOUT = re.compile(
     r"README\.md|combination\.json|golden\.json"
     r"|catalog/(items|users|histories)\.parquet|catalog/popularity\.safetensors"
     r"|members/[0-9]+/(config\.json|weights\.safetensors)"
-    r"|members/[0-9]+/encoders/[\w%-]+/(config\.json|(weights|features)\.safetensors)"
+    r"|members/[0-9]+/encoders/(items|users)/[\w%-]+/(config\.json|(weights|features)\.safetensors)"
 )
 
 

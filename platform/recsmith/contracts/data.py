@@ -23,7 +23,10 @@ BoolArray = npt.NDArray[np.bool_]
 FeatureMatrix = FloatArray | sparse.csr_array  # one row per item or user, float32
 
 COUNTED_AT_ONCE = 1 << 20  # interactions
+LOG = "log."  # begins the name of a column of the interactions, among those of items or users
 ABSENT = -1  # the number of a user or an item that training has not seen; pads ranked lists too
+
+MEDIA = ("image", "audio")  # roles whose values are files
 
 Role = Literal["id", "category", "categories", "number", "time", "text", "image", "audio", "vector"]
 
@@ -43,6 +46,15 @@ class Column:
     def take(self, rows: LongArray) -> Column:
         """The same column at `rows` only."""
         return replace(self, values=self.values[rows])
+
+
+def roles_by_table(
+    items: tuple[Column, ...], users: tuple[Column, ...], log: tuple[Column, ...]
+) -> dict[str, dict[str, Role]]:
+    """The role of every column that can be encoded, by table; those of the log, named with `LOG`, stand in both."""
+    shared = {f"{LOG}{column.name}": column.role for column in log}
+    own = {"items": items, "users": users}
+    return {table: {column.name: column.role for column in columns} | shared for table, columns in own.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +135,7 @@ class Interactions:
     users: int  # U
     items: int  # I
     ordered: bool
-    context: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # name -> [N], aligned
+    context: tuple[Column, ...] = ()  # columns of the interactions, [N] each
 
     @property
     def counts(self) -> LongArray:
@@ -276,3 +288,8 @@ class Fold:
     users: tuple[Column, ...] = ()  # columns of the user table, [U] each
     split_hash: str = ""  # sha256 over the assignment of every interaction; equal on every machine
     capabilities: frozenset[str] = frozenset()  # what the log offers: see Spec.needs
+
+    @property
+    def columns(self) -> dict[str, dict[str, Role]]:
+        """The role of every column that can be encoded, by table."""
+        return roles_by_table(self.items, self.users, self.train.context)

@@ -111,6 +111,7 @@ class Engine(Part):
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0  # fractions allowed
     max_concurrent: Annotated[int, Field(ge=1)] | None = None  # None: as many as fit
     trial_timeout: Seconds = 1800.0  # without a report before a trial is ended
+    cache_bytes: Annotated[int, Field(gt=0)] = 10 * 10**9  # of encoded features on disk
 
 
 class Plan(Part):
@@ -152,6 +153,7 @@ class TrialPlan(Part):
     mask_seen: bool = True
     device: str = "cpu"
     cache: str | None = None  # absolute folder of the feature cache
+    cache_bytes: int = 10 * 10**9
     plugins: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     deadline: float | None = None  # time.time() after which no further epoch starts

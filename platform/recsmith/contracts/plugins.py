@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recsmith.contracts.config import Choice
+    from recsmith.contracts.content import Content
     from recsmith.contracts.data import (
         Column,
         DoubleArray,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 API_VERSION = 1
 
 LOG_CAPABILITIES = frozenset({"timestamps", "order", "values", "item_features", "user_features", "small_catalogue"})
+
+GRADIENTS = "gradients"  # what an encoder or fuser needs that learns with a gradient model
 
 Examples = Literal["sequences", "pairs", "user_rows"]
 
@@ -77,8 +80,18 @@ class BuildContext:
     seed: int
     device: str  # a torch device, "cpu" or "cuda:0"
     part: Callable[[Kind, Choice], Any]
-    item_features: FeatureMatrix | None = None  # [I, F], encoded and fused, where the settings ask for content
-    user_features: FeatureMatrix | None = None  # [U, F]
+    item_content: Content | None = None  # the encoded item columns, where the settings hold an `ItemContent`
+    user_content: Content | None = None  # the encoded user columns, where they hold a `UserContent`
+
+    @property
+    def item_features(self) -> FeatureMatrix | None:
+        """The item columns as one matrix, [I, F]."""
+        return None if self.item_content is None else self.item_content.fused
+
+    @property
+    def user_features(self) -> FeatureMatrix | None:
+        """The user columns as one matrix, [U, F]."""
+        return None if self.user_content is None else self.user_content.fused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +100,9 @@ class Spec:
 
     `needs`: what must hold in the log or in the host. Of a log: "timestamps", "order" (timestamps, or `order: rows`),
     "values" (ratings), "item_features", "user_features", "small_catalogue" (at most 50,000 items). A metric may need
-    "similarity", that of the items.
+    "similarity", that of the items. An encoder or fuser may need "gradients": it learns with a gradient model.
     `offers`: what others may ask for. Models: "ranking", "ratings", "new_users", "new_items".
-    Losses: "ranking", "ratings", "negatives". Meta-learners: "closed_form".
+    Losses: "ranking", "ratings", "negatives". Meta-learners: "closed_form". Blocks: "history".
     """
 
     name: str
@@ -146,10 +159,21 @@ class GradientModel(Model, Protocol):
         ...
 
 
+class PacedModel(GradientModel, Protocol):
+    """A gradient model of which some parts learn at their own pace."""
+
+    def pace(self, epoch: int) -> Mapping[str, float]:
+        """A factor on the learning rate by the beginning of parameters' names, in this epoch (from 1).
+
+        0 freezes the part for the epoch. The names are the same in every epoch, and none begins with another.
+        """
+        ...
+
+
 class SequenceModel(GradientModel, Protocol):
     """A gradient model whose examples are sequences."""
 
-    max_length: int  # T at most: longer histories are cut into windows
+    max_length: int  # T at most: longer histories are cut into windows; where there is no order, shuffled anew
 
 
 class Adaptable(Protocol):
@@ -192,14 +216,18 @@ class ModelSpec(Spec):
 
 
 class Encoder(Protocol):
-    """Turns one column into features; fitted on the rows that training may see."""
+    """Turns one column into features; fitted on the rows that training may see.
+
+    It may say more, where it can: `labels() -> Sequence[str]`, a name for each feature ("space, ship, alien"); and, of
+    pictures and sounds, `faults: Mapping[str, str]`, why each file that `features` was asked for could not be read.
+    """
 
     def fit(self, column: Column) -> None:
         """Learn vocabularies, scales and the like."""
         ...
 
     def features(self, column: Column) -> FeatureMatrix:
-        """One row per value, float32; a missing value gives a row of zeros."""
+        """One row per value, float32; a missing value, or a file that cannot be read, gives a row of zeros."""
         ...
 
     def state(self) -> State:
@@ -211,20 +239,51 @@ class Encoder(Protocol):
         ...
 
 
+class TrainedEncoder(Encoder, Protocol):
+    """An encoder whose last part learns with the model: its features are what that part reads (tokens, pixels).
+
+    Its spec needs "gradients".
+    """
+
+    def module(self, width: int) -> torch.nn.Module:
+        """A fresh module: features [n, F] -> vectors [n, width]. Weights come from torch's generator, as seeded."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderSpec(Spec):
-    """An encoder and the column roles that it reads; it is the default for `default_for`."""
+    """An encoder and the column roles that it reads; it is the default for `default_for`.
+
+    `fitted` is False for one that learns nothing from a column: its features then serve every fold. Features are kept
+    on disk: raise `version` when the same settings give others than before.
+    """
 
     build: Callable[[Any, BuildContext], Encoder]
     roles: frozenset[Role]
     default_for: frozenset[Role] = frozenset()
+    fitted: bool = True
+    version: int = 1
 
 
 class Fuser(Protocol):
-    """Joins the features of several columns into one matrix."""
+    """Joins the features of several columns into one matrix; one that is a `TrainedFuser` too serves both ways."""
 
     def fuse(self, features: Mapping[str, FeatureMatrix]) -> FeatureMatrix:
         """One matrix [R, F] from several [R, F_c]."""
+        ...
+
+
+class TrainedFuser(Protocol):
+    """Joins vectors of several columns by a module that learns with the model.
+
+    A spec whose fuser cannot do without needs "gradients".
+    """
+
+    def module(self, columns: int, width: int) -> torch.nn.Module:
+        """A fresh module for C columns: vectors [n, C, width] and known [n, C] (bool) -> [n, width].
+
+        Where a column is not known its vector is to be passed over; where none is, the result is zeros.
+        """
         ...
 
 
@@ -232,7 +291,18 @@ class Fuser(Protocol):
 class FuserSpec(Spec):
     """A fuser."""
 
-    build: Callable[[Any, BuildContext], Fuser]
+    build: Callable[[Any, BuildContext], Fuser | TrainedFuser]
+
+
+class HistoryEncoder(Protocol):
+    """A block that offers "history": it sums up what a user did, given a vector for each interaction."""
+
+    def module(self, width: int, length: int) -> torch.nn.Module:
+        """A fresh module: vectors [B, T, width], oldest first, T at most `length` -> summaries [B, T, width].
+
+        Summary t sees vectors 0 to t only, so padding on the right has no say. Vector 0 opens a history, as a rule.
+        """
+        ...
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsmith.contracts.config import Choice
-from recsmith.contracts.data import Column
+from recsmith.contracts.data import MEDIA, Column
 from recsmith.contracts.errors import DataError, PlanError
 from recsmith.contracts.plugins import RawTables
 from recsmith.data.coded import Dataset, fingerprint, spread
@@ -18,7 +18,7 @@ from recsmith.data.roles import columns_of, infer, shaped
 from recsmith.data.values import Place, complete_numbers, identifiers, missing, moments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "load_dataset"]
 
 FROM_PYTHON = "<dataframe>"
+NAMED = 5  # lost files that a note names
 
 
 def load_dataset(plan: DataPlan, registry: Registry, frame: pd.DataFrame | RawTables | None = None) -> Dataset:
@@ -117,7 +118,12 @@ def assemble(raw: RawTables, plan: DataPlan, reader: str) -> Dataset:
         reader=reader,
         columns=names.named,
         left_aside={name: infer(name, frame[name], raw.base) for name in spare if name not in plan.columns.context},
-        notes=(*names.notes, *event_notes, *_table_notes(items, item, item_ids, raw.origin)),
+        notes=(
+            *names.notes,
+            *event_notes,
+            *_table_notes(items, item, item_ids, raw.origin),
+            *(note for table in (items, users) if table is not None for note in table.lost()),
+        ),
     )
     return _finished(dataset, stamps, plan, origin)
 
@@ -174,6 +180,16 @@ class _Table:
             )
         columns = columns_of(table.drop(columns=key), roles, origin, raw.base)
         return cls(ids, tuple(column.take(order) for column in columns), origin)
+
+    def lost(self) -> Iterator[str]:
+        """A note for each column of media of which some files are not there."""
+        for column in self.columns:
+            named = [path for path in column.values if path is not None] if column.role in MEDIA else []  # noqa: PD011
+            lost = [path for path in named if not Path(path).is_file()]
+            if lost:
+                first = ", ".join(Path(path).name for path in lost[:NAMED])
+                count = f"{len(lost)} of {len(named)} files are not there and count as missing"
+                yield f"{self.origin}: column {column.name!r}: {count} ({first}{', …' if len(lost) > NAMED else ''})."
 
     def among(self, ids: ObjectArray) -> BoolArray:
         """Which of `ids` (sorted, a superset) the table has."""

@@ -1,99 +1,196 @@
-"""Item columns become one feature matrix: encoders fitted on the items of the training rows, joined by a fuser.
+"""Columns of items, users and interactions become features: encoders fitted on training rows, kept on disk.
 
-The features and the fitted encoder of a column are kept on disk, see `feature_cache`.
+The features of a column follow from its content, the encoder's settings and, where it learns from them, the rows that
+it was fitted on, and from nothing else: every trial that asks for the same gets the same, made once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy import sparse
 
+from recsmith.contracts.content import Content, ItemContent
+from recsmith.contracts.data import LOG, MEDIA
 from recsmith.contracts.errors import PlanError, unknown
+from recsmith.contracts.plugins import GRADIENTS
 from recsmith.data.coded import content
-from recsmith.data.feature_cache import Entry, keep, recall
+from recsmith.data.feature_cache import Entry, FeatureCache, Use
+from recsmith.data.whitening import Whitened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recsmith.contracts.config import Choice
-    from recsmith.contracts.content import ItemContent
+    from recsmith.contracts.content import UserContent
     from recsmith.contracts.data import Column, FeatureMatrix, Fold, LongArray
-    from recsmith.contracts.plugins import BuildContext, Encoder, Fuser
+    from recsmith.contracts.plugins import Encoder, EncoderSpec
     from recsmith.wiring.registry import Registry
 
-MEDIA = ("image", "audio")
+SEED = 0  # of every encoder: trials differ in their seeds, and share features all the same
 
 
-def encode_items(
-    fold: Fold, wanted: ItemContent, registry: Registry, seed: int, cache: Path | None = None
-) -> tuple[FeatureMatrix, dict[str, Encoder]]:
-    """The fused features of all items of `fold`, [I, F], and the fitted encoders by column.
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The content that a model asked for, and every fitted encoder by column."""
 
-    Encoders learn from the items that occur in the training rows only. Without any encoder the matrix is [I, 0].
+    content: Content
+    encoders: Mapping[str, Encoder]
+
+
+def encode(
+    fold: Fold, wanted: ItemContent | UserContent, registry: Registry, cache: FeatureCache | None = None
+) -> Encoded:
+    """The encoded columns of all items or users of `fold`.
+
+    Encoders learn from the items and users of the training rows only, and of the interactions from the training rows.
 
     Raises:
         PlanError: a column is not there, or its role is not one that the encoder reads.
     """
-    context = registry.context(item_counts=fold.train.counts, users=fold.train.users, seed=seed)
-    fit_rows = np.flatnonzero(context.item_counts)
+    table = _Table.of(fold, wanted)
     features: dict[str, FeatureMatrix] = {}
     encoders: dict[str, Encoder] = {}
+    trained: dict[str, Encoder] = {}
     for name, choice in sorted(wanted.encoders.items()):
-        column = _column(fold.items, name, choice, registry)
-        encoder: Encoder = registry.build("encoders", choice, context)
-        features[name] = _encoded(encoder, column, fit_rows, _key(choice, column, fit_rows, context, registry), cache)
+        spec: EncoderSpec = registry.spec("encoders", choice.name)
+        column = table.column(name, choice, spec)
+        encoder: Encoder = registry.build("encoders", choice, table.context(registry))
+        features[name] = _Column(table, column, choice, encoder, registry).encoded(cache)
+        if GRADIENTS in spec.needs:
+            trained[name] = encoder
+        elif wanted.whiten:
+            encoder = Whitened(encoder, wanted.whiten)
+            encoder.learn(features[name], table.known)
+            features[name] = encoder.whiten(features[name])
         encoders[name] = encoder
-    return fused(features, registry.build("fusers", wanted.fuser, context), fold.train.items), encoders
+    fuser = registry.build("fusers", wanted.fuser, table.context(registry))
+    return Encoded(Content(table.rows, features, fuser, trained), encoders)
 
 
-def fused(features: Mapping[str, FeatureMatrix], fuser: Fuser, rows: int) -> FeatureMatrix:
-    """One matrix from those of the columns; [rows, 0] when there are none."""
-    return fuser.fuse(features) if features else np.zeros((rows, 0), np.float32)
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The columns of items or users, and how the training rows lead to them."""
+
+    name: Literal["items", "users"]
+    rows: int
+    known: LongArray  # rows that occur in training
+    columns: Mapping[str, Column]  # [R] each; those of the log [N], named with `LOG`
+    owner: LongArray  # [N] the row that each training interaction belongs to
+    fold: Fold
+
+    @classmethod
+    def of(cls, fold: Fold, wanted: ItemContent | UserContent) -> _Table:
+        train = fold.train
+        columns = {f"{LOG}{column.name}": column for column in train.context}
+        if isinstance(wanted, ItemContent):
+            columns |= {column.name: column for column in fold.items}
+            known = np.flatnonzero(train.counts)
+            return cls("items", train.items, known, columns, train.histories.item_num.astype(np.int64), fold)
+        columns |= {column.name: column for column in fold.users}
+        return cls("users", train.users, np.arange(train.users), columns, train.histories.rows, fold)
+
+    def column(self, name: str, choice: Choice, spec: EncoderSpec) -> Column:
+        if name not in self.columns:
+            raise PlanError(f"content: {unknown(f'{self.name[:-1]} column', name, self.columns)}")
+        column = self.columns[name]
+        if column.role not in spec.roles:
+            reads = ", ".join(sorted(spec.roles))
+            raise PlanError(f"content: {name}: its role is {column.role}, the encoder {choice.name} reads {reads}.")
+        if name.startswith(LOG) and GRADIENTS in spec.needs:
+            raise PlanError(f"content: {name}: {choice.name} learns with the model, which reads no column of the log.")
+        return replace(column, name=name)
+
+    def context(self, registry: Registry) -> Any:
+        return registry.context(item_counts=self.fold.train.counts, users=self.fold.train.users, seed=SEED)
+
+    def averaged(self, features: FeatureMatrix) -> FeatureMatrix:
+        """The mean of the interactions' features over each row of the table, [N, F] -> [R, F]; unknown ones apart."""
+        if isinstance(features, np.ndarray):
+            there = np.flatnonzero((features != 0).any(axis=1))
+        else:
+            there = np.flatnonzero(np.diff(features.indptr))
+        owner = self.owner[there]
+        share = 1.0 / np.maximum(np.bincount(owner, minlength=self.rows), 1)
+        mean = sparse.csr_array((share[owner], (owner, there)), shape=(self.rows, features.shape[0]))
+        averaged = mean.astype(np.float32) @ features
+        return averaged if isinstance(averaged, np.ndarray) else sparse.csr_array(averaged)
 
 
-def _column(columns: tuple[Column, ...], name: str, choice: Choice, registry: Registry) -> Column:
-    named = {column.name: column for column in columns}
-    if name not in named:
-        raise PlanError(f"content: {unknown('item column', name, named)}")
-    roles = registry.spec("encoders", choice.name).roles
-    if named[name].role not in roles:
-        reads = ", ".join(sorted(roles))
-        raise PlanError(f"content: {name}: its role is {named[name].role}, the encoder {choice.name} reads {reads}.")
-    return named[name]
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """One column on its way through its encoder."""
 
+    table: _Table
+    column: Column
+    choice: Choice
+    encoder: Encoder
+    registry: Registry
 
-def _encoded(encoder: Encoder, column: Column, fit_rows: LongArray, key: str, cache: Path | None) -> FeatureMatrix:
-    entry = None if cache is None else recall(cache, key)
-    if entry is not None:
-        encoder.load(entry.state)
+    @property
+    def of_the_log(self) -> bool:
+        return self.column.name.startswith(LOG)
+
+    def encoded(self, cache: FeatureCache | None) -> FeatureMatrix:
+        """The features, from the cache where it has them; the encoder is then loaded, else fitted."""
+        if cache is None:
+            return self._make().features
+        key, started = self._key(), time.monotonic()
+        entry = cache.recall(key)
+        if entry is None:
+            with cache.only_one(key):
+                entry = cache.recall(key)  # somebody may have made it while we waited
+                if entry is None:
+                    entry = self._make()
+                    cache.keep(key, entry)
+                    self._note(cache, key, "encoded", entry, started)
+                    return entry.features
+        self.encoder.load(entry.state)
+        self._note(cache, key, "read", entry, started)
         return entry.features
-    encoder.fit(column.take(fit_rows))
-    features = encoder.features(column)
-    if cache is not None:
-        keep(cache, key, Entry(features, encoder.state()))
-    return features
 
+    def _make(self) -> Entry:
+        fitted = self.column if self.of_the_log else self.column.take(self.table.known)
+        self.encoder.fit(fitted)
+        features = self.encoder.features(self.column)
+        faults = dict(getattr(self.encoder, "faults", {}))
+        return Entry(self.table.averaged(features) if self.of_the_log else features, self.encoder.state(), faults)
 
-def _key(choice: Choice, column: Column, fit_rows: LongArray, context: BuildContext, registry: Registry) -> str:
-    """sha256 over everything that the features follow from."""
-    spec = registry.spec("encoders", choice.name)
-    settings = registry.config("encoders", choice).model_dump_json()
-    header = [choice.name, spec.api_version, settings, column.name, column.role, context.seed]
-    digest = hashlib.sha256(json.dumps(header).encode())
-    digest.update(content(column))
-    if column.role in MEDIA:
-        digest.update(json.dumps([_stamp(path) for path in column.values]).encode())
-    digest.update(fit_rows.astype("<i8").tobytes())
-    return digest.hexdigest()
+    def _note(
+        self, cache: FeatureCache, key: str, event: Literal["encoded", "read"], entry: Entry, started: float
+    ) -> None:
+        seconds = round(time.monotonic() - started, 4)
+        rows = entry.features.shape[0]
+        name = self.choice.name
+        cache.note(Use(self.table.name, self.column.name, name, key, event, rows, seconds, len(entry.faults)))
+
+    def _key(self) -> str:
+        """sha256 over everything that the features follow from."""
+        spec: EncoderSpec = self.registry.spec("encoders", self.choice.name)
+        settings = self.registry.config("encoders", self.choice).model_dump_json()
+        origin = self.registry.origins["encoders", self.choice.name]
+        header = [self.choice.name, origin, spec.version, settings, self.column.role]
+        digest = hashlib.sha256(json.dumps(header).encode())
+        digest.update(content(self.column))
+        if self.column.role in MEDIA:
+            digest.update(json.dumps([_stamp(path) for path in self.column.values]).encode())
+        if spec.fitted:
+            digest.update(self.table.known.astype("<i8").tobytes())
+        if self.of_the_log:
+            digest.update(self.table.owner.astype("<i8").tobytes())
+        return digest.hexdigest()
 
 
 def _stamp(path: str | None) -> tuple[int, int] | None:
-    """Size and time of change of a media file, in place of its content."""
-    if path is None:
+    """Size and time of change of a media file, in place of its content; nothing of one that is gone."""
+    try:
+        status = Path(path).stat() if path is not None else None
+    except OSError:
         return None
-    status = Path(path).stat()
-    return status.st_size, status.st_mtime_ns
+    return None if status is None else (status.st_size, status.st_mtime_ns)

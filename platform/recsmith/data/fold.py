@@ -54,7 +54,7 @@ def numbered(
     owner = user_num[dataset.user[rows]]
     rows = rows[np.argsort(owner, kind="stable")]
     histories = _lists(dataset, rows, user_num, len(users), item_num)
-    context = {column.name: column.values[rows] for column in dataset.context}
+    context = tuple(column.take(rows) for column in dataset.context)
     capabilities = dataset.capabilities | ({"small_catalogue"} if len(items) <= SMALL_CATALOGUE else set())
     fold = Fold(
         train=Interactions(histories, len(users), len(items), dataset.ordered, context),

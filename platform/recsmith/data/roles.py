@@ -27,6 +27,7 @@ KEY_NAME = re.compile(r"(^|[_\s-])(id|ids|code|zip|zipcode|key|uuid|sku|isbn|asi
 PHRASE = 4  # words of a category on average, at most; more read as sentences
 SINGLE = 1.5  # words on average under which values count as single words
 FEW = 20  # distinct values that make a category whatever the number of rows
+LOOKED_UP = 100  # files, at most, to see that one is there
 VECTOR_WIDTH = 4  # numbers in one cell, at least
 
 
@@ -70,7 +71,9 @@ def _of_text(name: str, texts: list[str], present: pd.Series[Any], base: Path | 
 
 
 def _files(texts: list[str], endings: tuple[str, ...], base: Path | None) -> bool:
-    return all(text.lower().endswith(endings) for text in texts) and ((base or Path()) / texts[0]).is_file()
+    if not all(text.lower().endswith(endings) for text in texts):
+        return False
+    return any(((base or Path()) / text).is_file() for text in texts[:LOOKED_UP])
 
 
 def _repeats(distinct: int, rows: int) -> bool:
@@ -182,12 +185,16 @@ def _entries(value: object, sign: str) -> tuple[str, ...] | None:
 
 
 def _paths(values: npt.NDArray[Any], place: Place, base: Path) -> npt.NDArray[Any]:
-    for row, value in enumerate(values):
-        if value is not None:
-            path = (base / value).resolve()
-            if not path.is_file():
-                raise place.fault(row, f"there is no file {value!r} in {base}.")
-            values[row] = str(path)
+    """Absolute paths. A file that is not there is left to whoever reads it: it is a missing value, and is counted."""
+    named = [row for row, value in enumerate(values) if value is not None]
+    found = 0
+    for row in named:
+        path = (base / values[row]).resolve()
+        found += path.is_file()
+        values[row] = str(path)
+    if named and not found:
+        name = Path(values[named[0]]).name
+        raise place.fault(named[0], f"not one of {len(named)} files is there (the first is {name!r}, in {base}).")
     return values
 
 

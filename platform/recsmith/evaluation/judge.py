@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from recsmith.wiring.registry import Registry
 
 
+ITEM_COLD = ("cold_item", "both_cold")
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a judging found of B requests.
@@ -81,9 +84,10 @@ def judge(
 ) -> Evaluation:
     """Judge `model` on the holdout of `fold`.
 
-    Lists are of the whole catalogue, without the items of the request's history when `mask_seen`; one ranking to the
-    largest cut-off serves all. Cosines between items, for metrics that need them, are those of the columns of the
-    training matrix: two items are alike when the same users interacted with them. For ratings see `rated_pairs`.
+    Lists are of the whole catalogue, without the items of the request's history when `mask_seen`; in the item-cold
+    scenarios they are of the items without any training row. One ranking to the largest cut-off serves all.
+    Cosines between items, for metrics that need them, are those of the columns of the training matrix: two items are
+    alike when the same users interacted with them. For ratings see `rated_pairs`.
 
     Raises:
         PlanError: a metric is unknown or has a wrong cut-off, or ratings are to be judged where there are none.
@@ -100,7 +104,8 @@ def judge(
     items: IntArray | None = None
     scores: FloatArray | None = None
     if cuts:
-        items, scores = rank(model, fold.holdout.requests, max(cuts), items=catalogue, mask_seen=mask_seen)
+        among = fold.train.counts == 0 if scenario in ITEM_COLD else None
+        items, scores = rank(model, fold.holdout.requests, max(cuts), items=catalogue, mask_seen=mask_seen, among=among)
     pairs = rated_pairs(model, fold.holdout, catalogue) if rated else None
     return _evaluation(asked, fold, items, scores, pairs)
 

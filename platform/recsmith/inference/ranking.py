@@ -13,7 +13,7 @@ from recsmith.contracts.errors import NotFiniteError, PluginError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recsmith.contracts.data import FloatArray, Histories, IntArray, LongArray, Requests
+    from recsmith.contracts.data import BoolArray, FloatArray, Histories, IntArray, LongArray, Requests
     from recsmith.contracts.plugins import Model
 
 SCORE_BYTES = 32 * 2**20  # of one chunk's scores: larger arrays are mapped and cleared anew for every chunk
@@ -27,6 +27,7 @@ def rank(
     items: int,
     mask_seen: bool,
     exclude: Histories | None = None,
+    among: BoolArray | None = None,
     memory: int = SCORE_BYTES,
 ) -> tuple[IntArray, FloatArray]:
     """The best `k` items of the whole catalogue for every request: items [B, K] and scores [B, K], best first.
@@ -42,6 +43,7 @@ def rank(
         items: I, the size of the catalogue.
         mask_seen: leave out the items of each request's own history.
         exclude: B more lists of items that must not be recommended.
+        among: [I], which items may be recommended at all; None: every one.
         memory: bytes that the scores of one chunk may take, so never a matrix of all requests and items. Beside them
             stand the model's own work and, for a K near I, up to four times as much to find the best K.
 
@@ -57,6 +59,8 @@ def rank(
             _mask(scores, chunk.histories)
         if exclude is not None:
             _mask(scores, exclude.take(np.arange(place.start, place.stop)))
+        if among is not None:
+            scores[:, ~among] = -np.inf
         found[place], best[place] = top_k(scores, k)
     return found, best
 

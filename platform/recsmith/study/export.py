@@ -54,7 +54,7 @@ def export_artifact(
     known = read_study_result(study)
     number = known.best.number if trial is None and known is not None else trial
     row, result = next(candidates(view)) if number is None else chosen(view, number)
-    setup = set_up(plan, registry, frame=frame, cache=study.absolute() / "features")
+    setup = set_up(plan, registry, frame=frame, folder=study.absolute())
     if setup.split.hash != view.attributes["split_hash"]:
         raise StudyError(f"{plan.data.source}: the log has changed since the study began: its split is another one.")
     setup.split.sealed.release("the search has ended")

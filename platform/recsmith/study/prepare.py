@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recsmith.contracts.config import Choice, Config
-from recsmith.contracts.content import ItemContent
+from recsmith.contracts.content import wanted_content
 from recsmith.contracts.data import State
-from recsmith.data.features import encode_items
+from recsmith.data.features import encode
 from recsmith.inference.adapt import with_adaptation
 from recsmith.training.loop import EpochDone, epochs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
-    from recsmith.contracts.data import FeatureMatrix, Fold, Interactions
-    from recsmith.contracts.plugins import BuildContext, Encoder, Model, ModelSpec
+    from recsmith.contracts.content import Table
+    from recsmith.contracts.data import Fold, Interactions
+    from recsmith.contracts.plugins import BuildContext, Model, ModelSpec
     from recsmith.contracts.training import Training
+    from recsmith.data.feature_cache import FeatureCache
+    from recsmith.data.features import Encoded
     from recsmith.wiring.registry import Registry
 
 
@@ -32,7 +34,7 @@ class Prepared:
     context: BuildContext
     model: Any  # ClosedFormModel or GradientModel, as the spec says
     serving: Model  # the model, with its meta-learner around it where it has one
-    encoders: Mapping[str, Encoder]  # of the item columns
+    content: Mapping[Table, Encoded]  # the encoded columns of items and users, where the settings ask for them
 
     @property
     def training(self) -> Training | None:
@@ -41,7 +43,13 @@ class Prepared:
 
 
 def prepare(
-    configuration: Choice, fold: Fold, registry: Registry, *, seed: int, device: str = "cpu", cache: Path | None = None
+    configuration: Choice,
+    fold: Fold,
+    registry: Registry,
+    *,
+    seed: int,
+    device: str = "cpu",
+    cache: FeatureCache | None = None,
 ) -> Prepared:
     """Encode what the configuration asks for and build its model, untrained.
 
@@ -51,24 +59,25 @@ def prepare(
         registry: the plugins in play.
         seed: of everything random in the model and its training.
         device: a torch device.
-        cache: folder of the feature cache; None computes the features anew.
+        cache: of encoded features; None computes them anew.
     """
     spec: ModelSpec = registry.spec("models", configuration.name)
     config = registry.config("models", configuration)
-    content = getattr(config, "content", None)
-    features: FeatureMatrix | None = None
-    encoders: dict[str, Encoder] = {}
-    if isinstance(content, ItemContent):
-        features, encoders = encode_items(fold, content, registry, seed, cache)
+    content = {table: encode(fold, wanted, registry, cache) for table, wanted in wanted_content(config).items()}
     context = registry.context(
-        item_counts=fold.train.counts, users=fold.train.users, seed=seed, device=device, item_features=features
+        item_counts=fold.train.counts,
+        users=fold.train.users,
+        seed=seed,
+        device=device,
+        item_content=content["items"].content if "items" in content else None,
+        user_content=content["users"].content if "users" in content else None,
     )
     model = spec.build(config, context)
     learner = getattr(config, "meta_learner", None)
     serving = model
     if isinstance(learner, Choice):
         serving = with_adaptation(model, registry.build("meta_learners", learner, context))  # type: ignore[arg-type]
-    return Prepared(spec, config, context, model, serving, encoders)
+    return Prepared(spec, config, context, model, serving, content)
 
 
 def learn(

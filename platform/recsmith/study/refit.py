@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from recsmith.artifacts.save import Member, save_artifact
+from recsmith.artifacts.save import EncodedColumn, Member, save_artifact
 from recsmith.contracts.artifact import ArtifactFacts
 from recsmith.contracts.errors import StudyError
 from recsmith.contracts.results import TrialResult
@@ -134,10 +134,16 @@ def save(
         search_seconds=round(view.seconds, 1),
         refit=refit,
     )
-    encoders = {column: encoder.state() for column, encoder in prepared.encoders.items()}
+    columns = {
+        (table, name): EncodedColumn(
+            encoded.content.features[name], encoder.state(), learns=name in encoded.content.encoders
+        )
+        for table, encoded in prepared.content.items()
+        for name, encoder in encoded.encoders.items()
+    }
     # An artifact is read back on the CPU, where another device's sums differ in their last bits.
     fitted = prepared.serving if setup.device == "cpu" else None
-    member = Member(result.configuration, prepared.model.state(), encoders, model=fitted)
+    member = Member(result.configuration, prepared.model.state(), columns, model=fitted)
     return save_artifact(destination, [member], fold, setup.registry, facts=facts)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from recsmith.contracts.space import Fixed, Group, Parameter
 from recsmith.data.dataset import load_dataset
+from recsmith.data.feature_cache import FeatureCache
 from recsmith.data.split import make_split
 from recsmith.evaluation.names import direction, measures, usual_metrics
 from recsmith.search.asha import Family
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from recsmith.data.split import Split
     from recsmith.wiring.registry import Registry
 
+FEATURES = "features"  # in the study folder
+
 
 @dataclass(frozen=True, eq=False)
 class Setup:
@@ -36,12 +39,14 @@ class Setup:
     space: SearchSpace
     direction: Literal["maximize", "minimize"]
     metrics: tuple[str, ...]  # the plan's aim first
-    cache: Path | None = None  # of encoded features
+    cache: FeatureCache | None = None  # of encoded features
     device: str = "cpu"
 
 
-def set_up(plan: Plan, registry: Registry, *, frame: pd.DataFrame | None = None, cache: Path | None = None) -> Setup:
+def set_up(plan: Plan, registry: Registry, *, frame: pd.DataFrame | None = None, folder: Path | None = None) -> Setup:
     """Read, split, resolve; every mistake in plan, data or space is found here, before anything is written.
+
+    `folder` is the study's, where encoded features will be kept.
 
     Raises:
         RecsmithError: the plan, the log or the space cannot be used.
@@ -59,11 +64,9 @@ def set_up(plan: Plan, registry: Registry, *, frame: pd.DataFrame | None = None,
         plan.overrides,
         scenario=plan.scenario,
         capabilities=fold.capabilities,
-        columns={
-            "items": {column.name: column.role for column in fold.items},
-            "users": {column.name: column.role for column in fold.users},
-        },
+        columns=fold.columns,
     )
+    cache = None if folder is None else FeatureCache(folder / FEATURES, plan.engine.cache_bytes)
     return Setup(plan, registry, dataset, split, space, direction(plan.aim, registry), metrics, cache, _device(plan))
 
 

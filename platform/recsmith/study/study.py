@@ -18,7 +18,7 @@ from recsmith.search.searcher import Listener, Task
 from recsmith.search.suggest import derive_seed
 from recsmith.study.observers import tell
 from recsmith.study.refit import candidates, judge_once, learn_again, save
-from recsmith.study.setup import families, set_up
+from recsmith.study.setup import FEATURES, families, set_up
 from recsmith.study.worker import run_planned
 from recsmith.wiring.plugins import load_plugins
 
@@ -61,7 +61,7 @@ def run_study(
     manager = loaded.manager
     for observer in observers:
         manager.register(observer)
-    setup = set_up(plan, loaded.registry, frame=frame, cache=folder / "features")
+    setup = set_up(plan, loaded.registry, frame=frame, folder=folder)
     with (
         nodes_ready(plan.engine, loaded, folder),
         StudyRecord.open(
@@ -101,7 +101,8 @@ def _task(setup: Setup, folder: Path) -> Task:
             metrics=setup.metrics,
             mask_seen=plan.mask_seen,
             device=setup.device,
-            cache=str(setup.cache),
+            cache=str(folder / FEATURES),
+            cache_bytes=plan.engine.cache_bytes,
             plugins=plugins,
             without=plan.without,
         )

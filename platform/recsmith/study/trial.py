@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsmith.contracts.results import EpochReport, TrialResult
+from recsmith.data.feature_cache import FeatureCache
 from recsmith.evaluation.judge import judge
 from recsmith.evaluation.names import direction
 from recsmith.records.trial_folder import Checkpoint, JudgedLists, TrialFolder
@@ -61,7 +62,7 @@ class _Run:
                 return
         started = time.monotonic()
         plan = self.plan
-        cache = Path(plan.cache) if plan.cache else None
+        cache = FeatureCache(Path(plan.cache), plan.cache_bytes) if plan.cache else None
         prepared = prepare(
             plan.configuration, self.fold, self.registry, seed=plan.seed, device=plan.device, cache=cache
         )

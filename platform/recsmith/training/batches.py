@@ -54,6 +54,7 @@ class Sequences:
     The input at a position is the item before it, at the first of a history 0. Where a history is longer than T its
     windows are cut at a random offset, new in every epoch: no position is lost, and none always lacks its context.
     SASRec on ml-100k, T = 50, 18 epochs, validation NDCG@10: random cuts .087, fixed cuts .083, last T only .064.
+    Where rows have no order every history is shuffled anew in every epoch: any order is as good as the recorded one.
     """
 
     def __init__(self, interactions: Interactions, batch_size: int, length: int, device: str) -> None:
@@ -61,13 +62,16 @@ class Sequences:
         self.batch_size = batch_size
         self.length = length
         self.device = device
-        self.items = histories.item_num  # shared by all trials of a node: read, never copied as a whole
+        self.recorded = self.items = histories.item_num  # shared by all trials of a node; ordered ones are not copied
+        self.rows = None if interactions.ordered else histories.rows
         self.starts = histories.indptr[:-1]
         self.counts = histories.lengths
 
     def epoch(self, seed: int, number: int) -> EpochBatches:
         """Windows of similar length together, in random order."""
         rng = np.random.default_rng([seed, number])
+        if self.rows is not None:
+            self.items = self.recorded[np.lexsort((rng.random(len(self.items)), self.rows))]
         user, start, size = self._windows(rng)
         groups = _grouped_by_length(size, self.batch_size, rng)
         batches = (self._batch(user[rows], start[rows], size[rows]) for rows in groups)

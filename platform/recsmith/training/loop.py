@@ -16,7 +16,7 @@ from recsmith.training.objective import Objective, SeenItems
 from recsmith.training.optimizers import load_optimizer, make_optimizer, optimizer_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from recsmith.contracts.data import Interactions
     from recsmith.contracts.plugins import BuildContext, GradientModel, SequenceModel
@@ -97,7 +97,8 @@ class Trainer:
         self.schedule = schedule
         self.objective = objective
         self.total = total
-        self.optimizer = make_optimizer(training, model.module)
+        self.pace: Callable[[int], Mapping[str, float]] = getattr(model, "pace", lambda _: {})
+        self.optimizer = make_optimizer(training, model.module, self.pace(1))
         self.parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
 
     def epoch(self, source: Examples, seed: int, number: int) -> EpochDone:
@@ -117,9 +118,11 @@ class Trainer:
         """Step through the batches; every positive weighs the same, whatever the size of its batch."""
         scale = epoch.steps / max(epoch.positives, 1)
         total = 0.0
+        paces = self._paces(number)
         for step, batch in enumerate(epoch.batches):
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.training.learning_rate * self._factor(number, step / epoch.steps)
+            rate = self.training.learning_rate * self._factor(number, step / epoch.steps)
+            for group, pace in zip(self.optimizer.param_groups, paces, strict=True):
+                group["lr"] = rate * pace
             self.optimizer.zero_grad(set_to_none=True)
             loss = self.objective.backward(batch, scale, generator)
             if not math.isfinite(loss):
@@ -132,6 +135,15 @@ class Trainer:
             self.optimizer.step()
             total += loss
         return total / max(epoch.positives, 1)
+
+    def _paces(self, number: int) -> list[float]:
+        """The factor of each parameter group in this epoch; a part at 0 is frozen, and costs no gradients."""
+        pace = self.pace(number)
+        paces = [pace.get(group["part"], 1.0) for group in self.optimizer.param_groups]
+        for group, factor in zip(self.optimizer.param_groups, paces, strict=True):
+            for parameter in group["params"]:
+                parameter.requires_grad_(factor > 0)
+        return paces
 
     def _penalise(self) -> None:
         """Add the l1 penalty's gradient."""

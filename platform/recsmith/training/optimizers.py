@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import numpy.typing as npt
 
@@ -16,16 +16,24 @@ if TYPE_CHECKING:
 SEPARATOR = "/"  # between a parameter's name and its slot; parameter names hold dots
 
 
-def make_optimizer(training: Training, module: torch.nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(training: Training, module: torch.nn.Module, parts: Collection[str] = ()) -> torch.optim.Optimizer:
     """The optimiser of `training` over the module's parameters.
 
-    Weight decay acts on matrices (weights and embeddings) and leaves biases, norms and other vectors alone.
+    Weight decay acts on matrices (weights and embeddings) and leaves biases, norms and other vectors alone. The groups
+    of parameters whose names begin with one of `parts` say so under "part", those of the rest say None.
     """
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trained if parameter.ndim > 1]
-    vectors = [parameter for parameter in trained if parameter.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": training.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
+    groups: dict[tuple[str | None, bool], dict[str, Any]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            part = next((part for part in parts if name.startswith(part)), None)
+            matrix = parameter.ndim > 1
+            decay = training.weight_decay if matrix else 0.0
+            group = groups.setdefault((part, matrix), {"params": [], "weight_decay": decay, "part": part})
+            group["params"].append(parameter)
+    return _optimizer(training, list(groups.values()))
+
+
+def _optimizer(training: Training, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     if training.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, lr=training.learning_rate, foreach=True)
     kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.data import LOG
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed, OneOf, PerColumn
 from recsmith.contracts.errors import PluginError
-from recsmith.contracts.plugins import EncoderSpec, Kind, Spec
+from recsmith.contracts.plugins import GRADIENTS, EncoderSpec, Kind, ModelSpec, Spec
 from recsmith.contracts.space import NONE, AnyNode, Fixed, Group, LeftOut, OptionNode, Parameter
 from recsmith.wiring.registry import singular
 
@@ -37,6 +38,7 @@ class Tree:
     fields: Mapping[str, FieldInfo]  # of every Parameter and Fixed
     options: frozenset[str]  # the path of every option of every choice
     left_out: tuple[LeftOut, ...]  # options that cannot grow whatever the log, and why
+    unfit: Mapping[str, str]  # options that do not go with the model that holds them, and why
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,7 @@ class _Grower:
     fields: dict[str, FieldInfo] = field(default_factory=dict)
     options: set[str] = field(default_factory=set)
     left_out: list[LeftOut] = field(default_factory=list)
+    unfit: dict[str, str] = field(default_factory=dict)
     way: list[Spec] = field(default_factory=list)  # the options that lead to where we are
 
     def option(self, path: str, one_of: OneOf, default: Choice | None, specs: Mapping[str, Spec]) -> OptionNode:
@@ -59,7 +62,9 @@ class _Grower:
         options = {NONE: Group(path=f"{path}.{NONE}")} if one_of.optional else {}
         for name, spec in specs.items():
             given = default.params if default is not None and default.name == name else {}
-            if not any(spec is outer for outer in self.way):
+            if GRADIENTS in spec.needs and any(_is_closed_form(outer) for outer in self.way):
+                self.unfit[f"{path}.{name}"] = "it learns by gradients, and the model does not"
+            elif not any(spec is outer for outer in self.way):
                 self.way.append(spec)
                 try:
                     options[name] = self.settings(f"{path}.{name}", spec.config, spec.config, given, {})
@@ -112,6 +117,7 @@ class _Grower:
                 name: spec
                 for name, spec in self.offering(mark.of).items()
                 if isinstance(spec, EncoderSpec) and role in spec.roles
+                if not (column.startswith(LOG) and GRADIENTS in spec.needs)  # it would average what a module reads
             }
             if specs:
                 usual = next((name for name, spec in specs.items() if role in spec.default_for), NONE)
@@ -131,7 +137,11 @@ def grow(registry: Registry, columns: Mapping[str, Mapping[str, Role]]) -> Tree:
     root = OptionNode(path=ROOT, options={}, default="")
     if registry.specs["models"]:
         root = grower.option(ROOT, OneOf("models"), None, registry.specs["models"])
-    return Tree(root, grower.kinds, grower.fields, frozenset(grower.options), tuple(grower.left_out))
+    return Tree(root, grower.kinds, grower.fields, frozenset(grower.options), tuple(grower.left_out), grower.unfit)
+
+
+def _is_closed_form(spec: Spec) -> bool:
+    return isinstance(spec, ModelSpec) and spec.training == "closed_form"
 
 
 def grow_one(registry: Registry, kind: Kind, name: str, columns: Mapping[str, Mapping[str, Role]]) -> OptionNode:

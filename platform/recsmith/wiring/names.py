@@ -99,6 +99,7 @@ def grow_for_any_log(registry: Registry) -> Tree:
         {path: info for tree in trees for path, info in tree.fields.items()},
         frozenset().union(*(tree.options for tree in trees)),
         trees[0].left_out,
+        {path: why for tree in trees for path, why in tree.unfit.items()},
     )
 
 

@@ -37,7 +37,8 @@ def narrowed(tree: Tree, documents: Iterable[Document], aside: Mapping[str, str]
     root: AnyNode = tree.root
     kept: dict[str, list[str]] = {}
     domains = dict(_domains(root))
-    gone = {out.path: f"left out: {out.reason}" for out in tree.left_out}
+    reasons = {**{out.path: out.reason for out in tree.left_out}, **tree.unfit}
+    gone = {path: f"left out: {why}" for path, why in reasons.items()}
     for document in documents:
         for name, value in document.content.items():
             first, *rest = name.split(".")

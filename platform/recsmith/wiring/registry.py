@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     import pluggy
 
-    from recsmith.contracts.data import FeatureMatrix, LongArray
+    from recsmith.contracts.content import Content
+    from recsmith.contracts.data import LongArray
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Offer = tuple[Kind, Spec]
@@ -111,7 +112,8 @@ class Registry:
         users: int = 0,
         seed: int = 0,
         device: str = "cpu",
-        item_features: FeatureMatrix | None = None,
+        item_content: Content | None = None,
+        user_content: Content | None = None,
     ) -> BuildContext:
         """A context whose `part` builds through this registry."""
         counts = np.zeros(0, np.int64) if item_counts is None else item_counts
@@ -119,7 +121,7 @@ class Registry:
         def part(kind: Kind, choice: Choice) -> Any:
             return self.build(kind, choice, context)
 
-        context = BuildContext(users, len(counts), counts, seed, device, part, item_features)
+        context = BuildContext(users, len(counts), counts, seed, device, part, item_content, user_content)
         return context
 
 

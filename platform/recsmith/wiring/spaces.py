@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsmith.contracts.errors import SpaceError, unknown
+from recsmith.contracts.plugins import GRADIENTS
 from recsmith.contracts.space import NONE, AnyNode, Group, LeftOut, OptionNode, SearchSpace
 from recsmith.wiring.documents import Document, read_document
 from recsmith.wiring.growth import Tree, grow
@@ -116,7 +117,7 @@ class _Cut:
     def __init__(self, registry: Registry, tree: Tree, capabilities: frozenset[str]) -> None:
         self.registry = registry
         self.tree = tree
-        self.capabilities = capabilities
+        self.capabilities = capabilities | {GRADIENTS}  # where a model has none, growth leaves out what needs them
         self.left_out: list[LeftOut] = list(tree.left_out)
 
     def models(self, root: AnyNode, scenario: Scenario) -> OptionNode:

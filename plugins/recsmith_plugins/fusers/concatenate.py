@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import torch
 from scipy import sparse
 from sklearn.preprocessing import normalize
+from torch import Tensor, nn
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.domains import Categorical
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class ConcatenateConfig(Config):
-    """Settings. With `normalise` every column has unit rows, so a wide or loud column does not drown the others."""
+    """Settings. With `normalise` every column has unit rows, so a wide or loud column does not drown the others.
+
+    It acts in models that are fitted in one go; those that learn by gradients bring all columns to one size.
+    """
 
     normalise: Annotated[bool, Categorical((True, False))] = True
 
@@ -51,6 +56,25 @@ class Concatenate:
         if len(dense) == len(scaled):
             return np.concatenate(dense, axis=1)
         return sparse.hstack([sparse.csr_array(block) for block in scaled], format="csr")
+
+    def module(self, columns: int, width: int) -> nn.Module:
+        """A fresh module (`TrainedFuser`)."""
+        return Joined(columns, width)
+
+
+class Joined(nn.Module):
+    """The known columns' vectors side by side, through one linear layer without a bias: unknown ones add nothing."""
+
+    def __init__(self, columns: int, width: int) -> None:
+        super().__init__()
+        self.join = nn.Linear(columns * width, width, bias=False)
+        with torch.no_grad():  # the sum of the columns over the root of their number, at first
+            self.join.weight.copy_(torch.eye(width).repeat(1, columns) / columns**0.5)
+
+    def forward(self, vectors: Tensor, known: Tensor) -> Tensor:
+        """Vectors [n, C, D] and known [n, C] -> [n, D]."""
+        joined: Tensor = self.join((vectors * known.unsqueeze(2)).flatten(1))
+        return joined
 
 
 def build(config: ConcatenateConfig, context: BuildContext) -> Concatenate:

@@ -13,25 +13,21 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, relu, scaled_dot_product_attention, silu
 
 from recsmith.contracts.config import Choice, Config
-from recsmith.contracts.data import FloatArray, LongArray, Requests, State
+from recsmith.contracts.data import FloatArray, Requests, State
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.dropout import Dropout
+from recsmith_plugins.blocks.histories import padded
+from recsmith_plugins.blocks.transformer import NORMS, Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from recsmith.contracts.data import Histories
     from recsmith.contracts.training import Batch
 
 CHUNK = 256  # requests scored at once
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "gelu": gelu, "silu": silu}
-NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 class SASRecConfig(Config):
@@ -54,42 +50,6 @@ class SASRecConfig(Config):
     ] = Training(batch_size=32, learning_rate=2e-3, loss=Choice(name="sampled_softmax", params={"negatives": 512}))
 
 
-class Block(nn.Module):
-    """Causal self-attention and a feed-forward layer, each with a residual connection."""
-
-    def __init__(self, config: SASRecConfig) -> None:
-        super().__init__()
-        D = config.heads * config.head_dim
-        self.heads = config.heads
-        self.norm_first = config.norm_first
-        self.activation = ACTIVATIONS[config.activation]
-        self.norms = nn.ModuleList([NORMS[config.norm](D), NORMS[config.norm](D)])
-        self.query_key_value = nn.Linear(D, 3 * D)
-        self.project = nn.Linear(D, D)
-        self.expand = nn.Linear(D, config.expansion * D)
-        self.contract = nn.Linear(config.expansion * D, D)
-        self.dropout = Dropout(config.dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] to [B, T, D]; position t sees positions up to t."""
-        for norm, sublayer in zip(self.norms, (self.attend, self.feed), strict=True):
-            x = x + self.dropout(sublayer(norm(x))) if self.norm_first else norm(x + self.dropout(sublayer(x)))
-        return x
-
-    def attend(self, x: Tensor) -> Tensor:
-        """Causal multi-head attention."""
-        B, T, D = x.shape
-        heads = self.query_key_value(x).view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = scaled_dot_product_attention(heads[0], heads[1], heads[2], is_causal=True)  # [B, H, T, D / H]
-        joined: Tensor = self.project(mixed.transpose(1, 2).reshape(B, T, D))
-        return joined
-
-    def feed(self, x: Tensor) -> Tensor:
-        """Two linear layers with a non-linearity between them, the same at every position."""
-        out: Tensor = self.contract(self.dropout(self.activation(self.expand(x))))
-        return out
-
-
 class Network(nn.Module):
     """Item table, positions and blocks."""
 
@@ -100,7 +60,7 @@ class Network(nn.Module):
         self.outputs = None if config.tied else nn.Embedding(items, D)
         self.positions = nn.Embedding(config.max_length, D)
         self.dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList([Block(config) for _ in range(config.blocks)])
+        self.blocks = nn.ModuleList([Block(config, D) for _ in range(config.blocks)])
         self.norm = NORMS[config.norm](D)
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
@@ -154,7 +114,7 @@ class SASRec:
         with torch.inference_mode():
             for start in range(0, len(order), CHUNK):
                 rows = order[start : start + CHUNK]
-                inputs, last = _inputs(requests.histories.take(rows), self.max_length)
+                inputs, last = padded(requests.histories.take(rows), self.max_length)
                 hidden = self.module(torch.from_numpy(inputs).to(self.device))
                 query = hidden[torch.arange(len(rows)), torch.from_numpy(last)]
                 scores[rows] = self.logits(query, None).cpu().numpy()
@@ -168,17 +128,6 @@ class SASRec:
         """Take the network's parameters."""
         self.module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()})
         self.module.eval()
-
-
-def _inputs(histories: Histories, length: int) -> tuple[LongArray, LongArray]:
-    """The last T of (0, history) of B users, padded on the right: [B, T], and the place of each one's last, [B]."""
-    recent = histories.last(length)
-    opened = (histories.lengths < length).astype(np.int64)  # a start token still fits
-    size = recent.lengths + opened
-    inputs = np.zeros((len(size), int(size.max())), np.int64)
-    column = np.arange(len(recent.item_num)) - np.repeat(recent.indptr[:-1] - opened, recent.lengths)
-    inputs[recent.rows, column] = recent.item_num.astype(np.int64) + 1
-    return inputs, size - 1
 
 
 def build(config: SASRecConfig, context: BuildContext) -> SASRec:

@@ -98,12 +98,6 @@ def test_an_unknown_text_is_nothing():
     assert not encode("tfidf", "text", TEXTS, objects("quite other words", "")).any()
 
 
-def test_whitened_vectors_have_no_correlation_and_unit_variance():
-    values = np.random.default_rng(0).normal(size=(500, 3)) @ np.array([[3, 1, 0], [0, 1, 0], [0, 0, 0.1]])
-    white = encode("vector", "vector", values.astype(np.float32), whiten=True)
-    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(3), atol=1e-3)
-
-
 def test_vectors_pass_as_they_are():
     values = np.array([[1, 2], [3, 4]], np.float32)
     assert encode("vector", "vector", values).tolist() == values.tolist()

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 from recsmith.contracts.config import Choice
+from recsmith.contracts.content import Content
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
 from recsmith.wiring.plugins import load_plugins
 
@@ -41,7 +42,8 @@ def interactions():
 
 def built(registry, name, params, interactions):
     features = sparse.random_array((ITEMS, 9), density=0.4, rng=np.random.default_rng(1), dtype=np.float32).tocsr()
-    context = registry.context(item_counts=interactions.counts, users=USERS, item_features=features)
+    content = Content(ITEMS, {"column": features}, registry.build("fusers", Choice(name="concatenate"), registry.context()))
+    context = registry.context(item_counts=interactions.counts, users=USERS, item_content=content)
     return registry.build("models", Choice(name=name, params=params), context)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from recsmith.contracts.plugins import GRADIENTS
 from recsmith.testing.conformance.attempt import attempt
 from recsmith.testing.conformance.columns import (
     MISSING,
@@ -17,7 +20,8 @@ from recsmith.testing.conformance.columns import (
     expect_finite,
     unseen_of,
 )
-from recsmith.testing.conformance.subject import bits, expect, round_trip, unchanged
+from recsmith.testing.conformance.modules import close, expect_learns, seeded
+from recsmith.testing.conformance.subject import NotApplicableError, bits, expect, round_trip, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,6 +195,35 @@ def every_corner_fits(subject: Subject) -> None:
                 expect_finite(features, f"{column.role}, {label}")
 
 
+def module_makes_vectors(subject: Subject) -> None:
+    """Its module makes a finite vector of the asked width of every row, alone as among others, in every corner."""
+    for column, label, choice in _learning(subject):
+        encoder: Any = _fitted(subject, column, choice)
+        rows = torch.from_numpy(dense(encoder.features(column)))
+        for width in (4, 16):
+            module = seeded(partial(encoder.module, width)).eval()
+            with torch.no_grad():
+                vectors, alone = module(rows), module(rows[:1])
+            shape = list(vectors.shape)
+            expect(shape == [ROWS, width], f"{column.role}, {label}: {shape} for {ROWS} rows and width {width}")
+            expect(bool(vectors.isfinite().all()), f"{column.role}, {label}: vectors hold NaN or infinity")
+            expect(
+                close(alone, vectors[:1]), f"{column.role}, {label}: a row alone has another vector than among others"
+            )
+
+
+def module_learns(subject: Subject) -> None:
+    """Gradients reach the parameters of its module, in every corner, and a fresh one follows from the seed."""
+    for column, label, choice in _learning(subject):
+        encoder: Any = _fitted(subject, column, choice)
+        rows = torch.from_numpy(dense(encoder.features(column)))
+        module = seeded(partial(encoder.module, 8)).train()
+        expect_learns(module, (rows,), f"{column.role}, {label}")
+        one, other = (seeded(partial(encoder.module, 8)).state_dict() for _ in range(2))
+        same = one.keys() == other.keys() and all(bits(one[name]) == bits(other[name]) for name in one)
+        expect(same, f"{column.role}, {label}: the seed of torch's generator does not decide its weights alone")
+
+
 CHECKS = (
     reads_roles_that_exist,
     features_are_finite_float32_rows,
@@ -206,6 +239,8 @@ CHECKS = (
     same_seed_same_features,
     column_is_not_written_to,
     every_corner_fits,
+    module_makes_vectors,
+    module_learns,
 )
 
 
@@ -217,6 +252,15 @@ def _columns(subject: Subject) -> Iterator[Column]:
     for role in ROLES:
         if role in subject.spec.roles:
             yield column_of(role, subject.folder)
+
+
+def _learning(subject: Subject) -> Iterator[tuple[Column, str, Choice]]:
+    """Every role and corner of an encoder that learns with the model."""
+    if GRADIENTS not in subject.spec.needs:
+        raise NotApplicableError("it does not learn with the model")
+    for column in _columns(subject):
+        for label, choice in subject.corners():
+            yield column, label, choice
 
 
 def _built(subject: Subject, choice: Choice | None = None, seed: int = 0) -> Any:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from scipy import sparse
 
+from recsmith.contracts.plugins import GRADIENTS
 from recsmith.testing.conformance.attempt import attempt
 from recsmith.testing.conformance.columns import dense, expect_features, expect_finite
-from recsmith.testing.conformance.subject import bits, expect, unchanged
+from recsmith.testing.conformance.modules import close, expect_learns, seeded
+from recsmith.testing.conformance.subject import NotApplicableError, bits, expect, unchanged
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recsmith.contracts.config import Choice
     from recsmith.contracts.data import FloatArray
     from recsmith.testing.conformance.subject import Subject
 
 ROWS = 12
 EQUAL = (0, 7)  # rows that are the same in every column
+UNKNOWN, WIDTH = 4, 8  # a row of which no column is known; of the vectors that a module joins
 WIDTHS = {"genre": 3, "price": 2, "title": 6}
 
 
@@ -88,6 +94,34 @@ def same_columns_same_features(subject: Subject) -> None:
     expect(turned == first.shape, f"in another order of the columns the shape is {turned}, not {first.shape}")
 
 
+def module_joins_vectors(subject: Subject) -> None:
+    """Its module makes one finite vector of the asked width of one, two or five, in every corner."""
+    for label, choice in _corners_of_modules(subject):
+        for columns in (1, 2, 5):
+            vectors, known = _vectors(columns)
+            fused = _module(subject, columns, choice)(vectors, known)
+            shape = list(fused.shape)
+            expect(shape == [ROWS, WIDTH], f"{label}: {columns} columns became {shape}, not {[ROWS, WIDTH]}")
+            expect(bool(fused.isfinite().all()), f"{label}: of {columns} columns it makes NaN or infinity")
+
+
+def module_passes_over_what_is_not_known(subject: Subject) -> None:
+    """The vector of a column that is not known has no say, and where none is known the result is zeros."""
+    vectors, known = _vectors(3)
+    module = _module(subject, 3)
+    first = module(vectors, known)
+    other = torch.where(known.unsqueeze(2), vectors, vectors + 7.0)
+    expect(close(module(other, known), first), "vectors of columns that are not known change the result")
+    expect(not first[UNKNOWN].any(), f"where no column is known the result is {first[UNKNOWN][:4].tolist()}, not zeros")
+    expect(not close(module(vectors + 1.0, known), first), "vectors of known columns do not change the result")
+
+
+def module_learns(subject: Subject) -> None:
+    """Gradients are finite and reach its parameters, in every corner, also where nothing is known."""
+    for label, choice in _corners_of_modules(subject):
+        expect_learns(_module(subject, 3, choice).train(), _vectors(3), label)
+
+
 def columns_are_not_written_to(subject: Subject) -> None:
     """It does not write into the features that it is given, dense or sparse."""
     plain = _features()
@@ -115,6 +149,9 @@ CHECKS = (
     same_columns_same_features,
     columns_are_not_written_to,
     every_corner_fuses,
+    module_joins_vectors,
+    module_passes_over_what_is_not_known,
+    module_learns,
 )
 
 
@@ -130,6 +167,33 @@ def _features() -> dict[str, FloatArray]:
     return features
 
 
+def _corners_of_modules(subject: Subject) -> list[tuple[str, Choice]]:
+    _module(subject, 1)
+    return list(subject.corners())
+
+
+def _module(subject: Subject, columns: int, choice: Choice | None = None) -> Any:
+    """A fresh module that serves."""
+    fuser = _made(subject, choice)
+    if not hasattr(fuser, "module"):
+        raise NotApplicableError("it has no module")
+    return seeded(lambda: fuser.module(columns, WIDTH)).eval()
+
+
+def _vectors(columns: int) -> tuple[Tensor, Tensor]:
+    """Vectors [ROWS, columns, WIDTH] and which are known; of the row UNKNOWN none is."""
+    generator = torch.Generator().manual_seed(0)
+    known = torch.rand(ROWS, columns, generator=generator) < 0.6  # noqa: PLR2004 - most, not all
+    known[UNKNOWN] = False
+    return torch.randn(ROWS, columns, WIDTH, generator=generator), known
+
+
 def _built(subject: Subject, choice: Choice | None = None) -> Any:
+    if GRADIENTS in subject.spec.needs:
+        raise NotApplicableError("it joins vectors only, by a module")
+    return _made(subject, choice)
+
+
+def _made(subject: Subject, choice: Choice | None) -> Any:
     context = subject.registry.context(item_counts=np.ones(ROWS, np.int64), users=ROWS)
     return subject.registry.build("fusers", choice or subject.choice(), context)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsmith.contracts.data import FloatArray, Fold, Role, State
+    from recsmith.contracts.data import FloatArray, Fold, State
     from recsmith.contracts.plugins import Model, ModelSpec
     from recsmith.study.prepare import Prepared
     from recsmith.testing.conformance.subject import Subject
@@ -70,20 +70,12 @@ def with_needs(fold: Fold, spec: ModelSpec) -> Fold:
     return fold
 
 
-def columns_of(fold: Fold) -> dict[str, dict[str, Role]]:
-    """Role of every column, by table."""
-    return {
-        "items": {column.name: column.role for column in fold.items},
-        "users": {column.name: column.role for column in fold.users},
-    }
-
-
 # --- learning ---------------------------------------------------------------------------------------------------------
 
 
 def default(subject: Subject, fold: Fold) -> Choice:
     """The default configuration for a log with the fold's columns."""
-    return next(subject.corners(columns_of(fold)))[1]
+    return next(subject.corners(fold.columns))[1]
 
 
 def trained_by(spec: ModelSpec, choice: Choice, training: Mapping[str, Any]) -> Choice:

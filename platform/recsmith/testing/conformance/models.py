@@ -15,7 +15,6 @@ from recsmith.study.prepare import learn, prepare
 from recsmith.testing.conformance import model_answers, model_serving
 from recsmith.testing.conformance.model_ground import (
     ITEMS,
-    columns_of,
     frozen,
     global_state,
     gradient_only,
@@ -116,7 +115,7 @@ def every_corner_works(subject: Subject) -> None:
 
 def _corners(subject: Subject, fold: Fold) -> Iterator[tuple[str, Choice]]:
     """Every corner of the space for this log, the defaults first, with one epoch of training."""
-    for label, choice in subject.corners(columns_of(fold)):
+    for label, choice in subject.corners(fold.columns):
         yield label, trained_by(subject.spec, choice, {"epochs": 1})
 
 
