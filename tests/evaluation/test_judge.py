@@ -159,3 +159,11 @@ def test_a_whole_judging_agrees_with_trec_eval_on_lists_sorted_by_hand(seed, reg
     assert list(found.figures.values()) == pytest.approx(
         [oracle[measure] for measure in (ir_measures.nDCG @ 5, ir_measures.R @ 5, ir_measures.RR)], abs=1e-9
     )
+
+
+def test_item_cold_lists_hold_new_items_only(registry, written, make_fold):
+    """Items 2 to 5 have no training row; without the rule the popular item 1 would stand first."""
+    fold = make_fold([[0, 1], [0]], [[3], [2]])
+    found = judge(written([[9, 8, 1, 2, 0, 0], [9, 8, 2, 1, 0, 0]]), fold, ["mrr@2"], registry, scenario="cold_item")
+    assert found.lists.items.tolist() == [[3, 2], [2, 3]]
+    assert found.figures["mrr@2"] == 1.0

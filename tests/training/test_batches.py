@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recsmith.contracts.data import Histories, Interactions
+from recsmith.testing.logs import histories_of
 from recsmith.training.batches import make_examples
 
 LENGTHS = np.array([1, 0, 25, 7, 10, 11, 3, 0])
@@ -90,3 +91,19 @@ def test_seed_and_epoch_alone_decide_the_order(interactions, kind):
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
+
+
+def test_histories_without_an_order_are_shuffled_anew_in_every_epoch_and_lose_nothing():
+    lists = [list(range(30)), [5, 6, 7]]
+    log = Interactions(histories_of(lists), users=2, items=30, ordered=False)
+    source = make_examples("sequences", log, batch_size=2, device="cpu", length=40)
+
+    def epoch(number):
+        (batch,) = source.epoch(1, number).batches
+        return next(row for row in batch.targets.tolist() if -1 not in row)
+
+    first, second = epoch(1), epoch(2)
+    assert sorted(first) == sorted(second) == list(range(30))
+    assert first != second
+    assert first != list(range(30))
+    assert epoch(1) == first

@@ -61,3 +61,37 @@ def test_a_column_with_a_dot_in_its_name_is_written_as_its_path():
     assert list(root.options["content_knn"].fields["content"].fields["encoders"].fields["the.title"].options) == [
         "tfidf"
     ]
+
+
+ENCODERS = "model.{}.content.encoders.{}"
+TWO = grow(REGISTRY, {"items": {"title": "text", "plot": "text", "genre": "category"}, "users": {}})
+
+
+def encoders(root, model):
+    columns = root.options[model].fields["content"].fields["encoders"].fields
+    return {column: list(node.options) for column, node in columns.items()}
+
+
+def test_a_role_in_brackets_stands_for_every_column_of_that_role():
+    before = encoders(TWO.root, "content_knn")
+    line = {ENCODERS.format("*", "(text)"): ["none", "tfidf"]}
+    root = narrowed(TWO, [Document("a.yaml", line)], {})
+    allowed = ["none", "tfidf"]
+    assert encoders(root, "content_knn") == {**before, "title": allowed, "plot": allowed}
+    assert encoders(root, "two_tower")["plot"] == allowed
+
+
+def test_a_role_that_no_column_has_changes_nothing_and_an_unknown_one_is_refused():
+    line = {ENCODERS.format("*", "(audio)"): "none", ENCODERS.format("content_knn", "(image)"): ["none"]}
+    assert narrowed(TWO, [Document("a.yaml", line)], {}) == TWO.root
+    with pytest.raises(SpaceError, match=r"no role 'texts'\. Did you mean 'text'"):
+        narrowed(TWO, [Document("a.yaml", {ENCODERS.format("*", "(texts)"): "none"})], {})
+
+
+def test_of_a_list_for_many_models_each_takes_what_goes_with_it():
+    line = {ENCODERS.format("*", "(text)"): ["none", "tfidf", "text_cnn"]}
+    root = narrowed(TWO, [Document("a.yaml", line)], {})
+    assert encoders(root, "content_knn")["plot"] == ["none", "tfidf"]
+    assert encoders(root, "two_tower")["plot"] == ["none", "text_cnn", "tfidf"]
+    with pytest.raises(SpaceError, match="learns by gradients, and the model does not"):
+        narrowed(TWO, [Document("a.yaml", {ENCODERS.format("content_knn", "plot"): "text_cnn"})], {})

@@ -95,7 +95,7 @@ def test_every_built_in_plugin_is_active_and_stands_in_the_registry():
     loaded = load_plugins()
     assert [plugin for plugin in loaded.found if plugin.state != "active"] == []
     names = {f"{singular(kind)}.{name}" for kind, specs in loaded.registry.specs.items() for name in specs}
-    assert names == {plugin.name for plugin in loaded.found}
+    assert {plugin.name for plugin in loaded.found} == set(loaded.registry.origins.values()) <= names
 
 
 def test_a_third_party_plugin_comes_through_the_same_door(third_party):
@@ -125,6 +125,39 @@ def test_a_broken_plugin_that_was_asked_for_by_name_is_an_error_when_it(third_pa
     third_party("bad", BROKEN[case][0], plugin="model.bad")
     with pytest.raises(PluginError, match=r"^plugin 'model\.bad' \(third-bad\) cannot be used: "):
         load_plugins(only=["recsmith", "model.bad"])
+
+
+def needing(third_party, requirement, code=None):
+    """A distribution whose plugin needs its extra `thing`."""
+    folder = third_party("good", code or model())
+    metadata = folder / "third_good-1.2.dist-info"
+    (metadata / "entry_points.txt").write_text("[recsmith]\nmodel.good = third_good [thing]\n")
+    facts = f"Provides-Extra: thing\nRequires-Dist: numpy\nRequires-Dist: {requirement}; extra == 'thing'\n"
+    with (metadata / "METADATA").open("a") as file:
+        file.write(facts)
+
+
+@pytest.mark.parametrize("requirement", ["nobody-has-this", "numpy>=999", "nobody-has-this>=2"])
+def test_a_plugin_whose_extra_is_not_installed_is_set_aside_and_not_imported(third_party, requirement):
+    needing(third_party, requirement, code="raise RuntimeError")
+    loaded = load_plugins()
+    info = found("model.good", loaded)
+    assert (info.state, info.reason) == ("lacking", f"it needs {requirement}: pip install 'third-good[thing]'")
+    assert loaded.registry.aside == {"model.good": f"lacking: {info.reason}"}
+    assert "good" not in load_plugins(only=["recsmith", "third-good"]).registry.specs["models"]
+    with pytest.raises(PluginError, match=r"cannot be used: it needs .* pip install 'third-good\[thing\]'"):
+        load_plugins(only=["model.good"])
+
+
+def test_a_plugin_whose_extra_is_installed_is_active(third_party):
+    needing(third_party, "numpy>=1")
+    assert found("model.good", load_plugins()).state == "active"
+
+
+def test_a_plugin_may_say_itself_what_it_lacks(third_party):
+    third_party("good", "from recsmith.contracts.errors import LackingError\nraise LackingError('it needs a file')")
+    info = found("model.good", load_plugins())
+    assert (info.state, info.reason) == ("lacking", "it needs a file")
 
 
 @pytest.mark.parametrize("record", ["{not json", '{"dir_info": {"editable": true}}', "[]"])

@@ -9,6 +9,8 @@ import typer
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Tell versions, devices, plugins and space on disk."""
+    from collections import Counter
+
     from recsmith.cli.printing import print_json, print_table
 
     report = examine()
@@ -16,11 +18,14 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         print_json(report)
         return
     print_table("", ("fact", "value"), [(key, value) for key, value in report.items() if key != "plugins"])
-    broken = [plugin for plugin in report["plugins"] if plugin["state"] == "quarantined"]
+    plugins = report["plugins"]
+    counts = Counter(plugin["state"] for plugin in plugins)
+    aside = sorted((p for p in plugins if p["state"] in ("quarantined", "lacking")), key=lambda plugin: plugin["state"])
+    told = ", ".join(f"{counts[state]} {state}" for state in ("active", "lacking", "quarantined"))
     print_table(
-        f"plugins: {len(report['plugins']) - len(broken)} active, {len(broken)} quarantined",
-        ("plugin", "distribution", "reason"),
-        [(plugin["name"], plugin["distribution"], plugin["reason"]) for plugin in broken],
+        f"plugins: {told}",
+        ("plugin", "distribution", "state", "reason"),
+        [(plugin["name"], plugin["distribution"], plugin["state"], plugin["reason"]) for plugin in aside],
     )
 
 

@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from recsmith.contracts.plan import Plan
 
+NAMED = 3  # unreadable files that are named
+
 app = typer.Typer(help="Studies: search, refit, judge, save.", no_args_is_help=True)
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing while it runs.")]
@@ -82,6 +84,7 @@ def show(
     counts = ", ".join(f"{count} {state}" for state, count in summary["counts"].items() if count)
     print_table("", ("study", summary["name"]), [("state", summary["state"]), ("trials", counts)])
     _print_trials(summary)
+    _print_features(summary)
     _print_test(summary)
 
 
@@ -94,6 +97,21 @@ def _print_trials(summary: dict[str, Any]) -> None:
         for trial in summary["trials"]
     ]
     print_table("trials", ("number", "state", "model", f"valid {objective}", "seconds"), rows)
+
+
+def _print_features(summary: dict[str, Any]) -> None:
+    from recsmith.cli.printing import print_table
+
+    rows = [
+        (row["table"], row["column"], row["encoder"], row["rows"], row["encoded"], row["read"], row["seconds"])
+        for row in summary["features"]
+    ]
+    if rows:
+        print_table("features", ("table", "column", "encoder", "rows", "encoded", "read", "seconds"), rows)
+    for column, faults in summary["unreadable"].items():
+        first = "; ".join(f"{path.rpartition('/')[2]}: {why}" for path, why in list(faults.items())[:NAMED])
+        more = "; … (all of them: --json)" if len(faults) > NAMED else "."
+        typer.echo(f"{column}: {len(faults)} files could not be read and count as missing: {first}{more}")
 
 
 def _print_test(summary: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ RecsmithError
 ├── PlanError        a plan with a wrong or missing value
 ├── SpaceError       a search space that names what does not exist, or leaves nothing to search
 ├── PluginError      a plugin that is missing, broken, of another API version, or offered twice
+│   └── LackingError     something that a plugin needs is not installed
 ├── StudyError       a study folder that cannot be run, resumed or read
 ├── ArtifactError    an artifact that is incomplete, changed, or of a newer schema
 └── NotFiniteError   a loss or a score that is NaN or infinite (a trial ends pruned with this reason)
@@ -43,6 +44,13 @@ class SpaceError(RecsmithError):
 
 class PluginError(RecsmithError):
     """A plugin is missing, broken, of another API version, or offered twice."""
+
+
+class LackingError(PluginError):
+    """Something that a plugin needs is not installed; the message says how to install it.
+
+    A plugin may raise it when it is imported or asked for its specs: it is then set aside, and is no fault.
+    """
 
 
 class StudyError(RecsmithError):

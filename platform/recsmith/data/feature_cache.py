@@ -41,11 +41,10 @@ USES = "uses.jsonl"
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """The features of one column, the state of the encoder that made them, and the files that it could not read."""
+    """The features of one column, and the state of the encoder that made them."""
 
     features: FeatureMatrix
     state: State
-    faults: Mapping[str, str] = field(default_factory=dict)  # path -> why
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Use:
     event: Literal["encoded", "read"]
     rows: int
     seconds: float
-    faults: int = 0  # files that could not be read
+    faults: Mapping[str, str] = field(default_factory=dict)  # path -> why, of files that could not be encoded
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class FeatureCache:
         from safetensors.numpy import save_file
 
         arrays = {f"{STATE}{name}": np.ascontiguousarray(array) for name, array in entry.state.arrays.items()}
-        facts: dict[str, Any] = {"values": entry.state.values, "shape": None, "faults": dict(entry.faults)}
+        facts: dict[str, Any] = {"values": entry.state.values, "shape": None}
         if isinstance(entry.features, np.ndarray):
             arrays["dense"] = np.ascontiguousarray(entry.features)
         else:
@@ -144,10 +143,9 @@ class FeatureCache:
     def faults(self) -> dict[str, dict[str, str]]:
         """The files that could not be read, by column: path -> why."""
         found: dict[str, dict[str, str]] = {}
-        for use in {use.key: use for use in self.uses() if use.faults}.values():
-            entry = self.recall(use.key)
-            if entry is not None:
-                found.setdefault(use.column, {}).update(entry.faults)
+        for use in self.uses():
+            if use.faults:
+                found.setdefault(use.column, {}).update(use.faults)
         return found
 
     def _make_room(self, newest: Path) -> None:
@@ -175,7 +173,7 @@ def _entry(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> 
     else:
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
         features = sparse.csr_array(parts, shape=tuple(facts["shape"]))
-    return Entry(features, State(facts["values"], state), facts["faults"])
+    return Entry(features, State(facts["values"], state))
 
 
 def _digest(arrays: Mapping[str, npt.NDArray[Any]], text: str) -> str:

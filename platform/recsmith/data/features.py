@@ -159,8 +159,7 @@ class _Column:
         fitted = self.column if self.of_the_log else self.column.take(self.table.known)
         self.encoder.fit(fitted)
         features = self.encoder.features(self.column)
-        faults = dict(getattr(self.encoder, "faults", {}))
-        return Entry(self.table.averaged(features) if self.of_the_log else features, self.encoder.state(), faults)
+        return Entry(self.table.averaged(features) if self.of_the_log else features, self.encoder.state())
 
     def _note(
         self, cache: FeatureCache, key: str, event: Literal["encoded", "read"], entry: Entry, started: float
@@ -168,7 +167,8 @@ class _Column:
         seconds = round(time.monotonic() - started, 4)
         rows = entry.features.shape[0]
         name = self.choice.name
-        cache.note(Use(self.table.name, self.column.name, name, key, event, rows, seconds, len(entry.faults)))
+        faults = dict(getattr(self.encoder, "faults", {})) if event == "encoded" else {}
+        cache.note(Use(self.table.name, self.column.name, name, key, event, rows, seconds, faults))
 
     def _key(self) -> str:
         """sha256 over everything that the features follow from."""

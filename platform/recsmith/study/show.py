@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recsmith.data.feature_cache import FeatureCache
 from recsmith.records.driver_lock import is_held
 from recsmith.records.study_result import read_study_result
 from recsmith.records.study_view import StudyView, TrialRow
+from recsmith.study.setup import FEATURES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from recsmith.data.feature_cache import Use
 
 
 def summarise(folder: Path) -> dict[str, Any]:
@@ -20,6 +24,7 @@ def summarise(folder: Path) -> dict[str, Any]:
     """
     view = StudyView.open(folder)
     result = read_study_result(folder)
+    cache = FeatureCache(folder / FEATURES)
     rows = view.rows()
     best = next(row for row in rows if row.number == result.best.number) if result else view.best()
     return {
@@ -35,7 +40,31 @@ def summarise(folder: Path) -> dict[str, Any]:
         "passed_over": [over.model_dump() for over in result.passed_over] if result else [],
         "seconds": round(view.seconds, 1),
         "left_out": [left.model_dump() for left in view.space.left_out],
+        "features": _features(cache.uses()),
+        "unreadable": cache.faults(),
     }
+
+
+def _features(uses: list[Use]) -> list[dict[str, Any]]:
+    """How often each column was encoded, and how often what was kept was read instead."""
+    found: dict[str, dict[str, Any]] = {}
+    for use in uses:
+        row = found.setdefault(
+            use.key,
+            {
+                "table": use.table,
+                "column": use.column,
+                "encoder": use.encoder,
+                "rows": use.rows,
+                "encoded": 0,
+                "read": 0,
+                "seconds": 0.0,
+                "unreadable": len(use.faults),
+            },
+        )
+        row[use.event] += 1
+        row["seconds"] = round(row["seconds"] + (use.seconds if use.event == "encoded" else 0.0), 3)
+    return sorted(found.values(), key=lambda row: (row["table"], row["column"], row["encoder"]))
 
 
 def _trial(row: TrialRow) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Tree:
     options: frozenset[str]  # the path of every option of every choice
     left_out: tuple[LeftOut, ...]  # options that cannot grow whatever the log, and why
     unfit: Mapping[str, str]  # options that do not go with the model that holds them, and why
+    roles: Mapping[str, Mapping[str, Role]]  # of every group with a choice per column: its columns' roles
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class _Grower:
     options: set[str] = field(default_factory=set)
     left_out: list[LeftOut] = field(default_factory=list)
     unfit: dict[str, str] = field(default_factory=dict)
+    roles: dict[str, Mapping[str, Role]] = field(default_factory=dict)
     way: list[Spec] = field(default_factory=list)  # the options that lead to where we are
 
     def option(self, path: str, one_of: OneOf, default: Choice | None, specs: Mapping[str, Spec]) -> OptionNode:
@@ -112,6 +114,7 @@ class _Grower:
     def per_column(self, path: str, mark: PerColumn) -> Group:
         """One optional choice for each column that some option can read."""
         nodes: dict[str, AnyNode] = {}
+        self.roles[path] = self.columns.get(mark.table, {})
         for column, role in self.columns.get(mark.table, {}).items():
             specs = {
                 name: spec
@@ -137,7 +140,8 @@ def grow(registry: Registry, columns: Mapping[str, Mapping[str, Role]]) -> Tree:
     root = OptionNode(path=ROOT, options={}, default="")
     if registry.specs["models"]:
         root = grower.option(ROOT, OneOf("models"), None, registry.specs["models"])
-    return Tree(root, grower.kinds, grower.fields, frozenset(grower.options), tuple(grower.left_out), grower.unfit)
+    options, left_out = frozenset(grower.options), tuple(grower.left_out)
+    return Tree(root, grower.kinds, grower.fields, options, left_out, grower.unfit, grower.roles)
 
 
 def _is_closed_form(spec: Spec) -> bool:

@@ -100,6 +100,7 @@ def grow_for_any_log(registry: Registry) -> Tree:
         frozenset().union(*(tree.options for tree in trees)),
         trees[0].left_out,
         {path: why for tree in trees for path, why in tree.unfit.items()},
+        trees[0].roles,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from recsmith.contracts.data import Role
 from recsmith.contracts.errors import SpaceError, unknown
 from recsmith.contracts.space import AnyNode, Fixed, Group, OptionNode, Parameter
 from recsmith.wiring.registry import singular
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from recsmith.wiring.growth import Tree
 
 STAR = "*"  # stands for every name at its place; in a tree for any log, for any column
+ROLE = re.compile(r"\((\w+)\)")  # "(text)" stands for every column of that role, of which there may be none
 
 
 def narrowed(tree: Tree, documents: Iterable[Document], aside: Mapping[str, str]) -> AnyNode:
@@ -115,8 +118,10 @@ class _Line:
         """The node with the value put somewhere below its child `rest[0]`, or below every child that fits `*`."""
         name, *deeper = rest
         named = children(node)
-        if name == STAR:
-            fitting = {child for child in named if _leads(named[child], deeper)}
+        if node.path in self.tree.roles and (role := ROLE.fullmatch(name)):
+            fitting = self.columns(node.path, role[1])
+        elif name == STAR:
+            fitting = {child for child in named if self.leads(named[child], deeper)}
             if not fitting:
                 raise self.error(f"{node.path}: no name there has {'.'.join(deeper)!r} below it.")
         elif name in named:
@@ -133,6 +138,22 @@ class _Line:
             node, {child: self.put(below, deeper) if child in fitting else below for child, below in named.items()}
         )
 
+    def columns(self, path: str, role: str) -> set[str]:
+        """The columns of a role, in a tree for any log the one that stands for all."""
+        if role not in get_args(Role):
+            raise self.error(f"{path}: {unknown('role', role, get_args(Role))}")
+        return {column for column, own in self.tree.roles[path].items() if own == role or column == STAR}
+
+    def leads(self, node: AnyNode, path: list[str]) -> bool:
+        """Whether `path` leads somewhere below the node."""
+        if not path:
+            return True
+        if node.path in self.tree.roles and ROLE.fullmatch(path[0]):
+            return True
+        named = children(node)
+        names = list(named) if path[0] == STAR or (STAR in named and path[0] not in named) else [path[0]]
+        return any(name in named and self.leads(named[name], path[1:]) for name in names)
+
     def _aside(self, node: AnyNode, name: str) -> str | None:
         """Why the plugin of that name is no option of a choice, if it is installed."""
         if not isinstance(node, OptionNode):
@@ -144,12 +165,14 @@ class _Line:
         names = [self.value] if isinstance(self.value, str) else self.value
         if not isinstance(names, list) or not names:
             raise self.error(f"{node.path}: give one name or a list of names, not {self.value!r}.")
+        # Of a list for many models, what goes with this one.
+        fit = [name for name in names if f"{node.path}.{name}" not in self.tree.unfit] or names
         for entry, name in enumerate(names):
-            if name not in list(node.options):
+            if name in fit and name not in list(node.options):
                 why = self._aside(node, str(name))
                 wrong = f"the plugin {name!r} is {why}." if why else unknown("option", str(name), node.options)
                 raise self.error(f"{node.path}: {wrong}", entry if names is self.value else None)
-        self.kept[node.path] = names
+        self.kept[node.path] = fit
         return node
 
     def leaf(self, node: Parameter | Fixed) -> AnyNode:
@@ -168,12 +191,3 @@ class _Line:
                 f"{node.path}: {why if why.endswith('.') else f'{why} (given: {self.value!r}).'}"
             ) from error
         return Parameter(path=node.path, domain=domain, default=domain.nearest(before))
-
-
-def _leads(node: AnyNode, path: list[str]) -> bool:
-    """Whether `path` leads somewhere below the node."""
-    if not path:
-        return True
-    named = children(node)
-    names = list(named) if path[0] == STAR or (STAR in named and path[0] not in named) else [path[0]]
-    return any(name in named and _leads(named[name], path[1:]) for name in names)

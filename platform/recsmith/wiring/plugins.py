@@ -11,14 +11,15 @@ import os
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlparse
 
 import pluggy
+from packaging.requirements import Requirement
 
 from recsmith.contracts import hooks
-from recsmith.contracts.errors import PluginError, unknown
+from recsmith.contracts.errors import LackingError, PluginError, unknown
 from recsmith.wiring.registry import Offer, Registry, freeze, offers_of, singular
 from recsmith.wiring.stdout import stdout_aside
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 ALLOW_LIST = "RECSMITH_PLUGINS"  # environment variable: names, separated by commas; nothing else is ever imported
+State = Literal["active", "not allowed", "lacking", "quarantined"]
 BUILT_IN = "recsmith"  # the distribution whose names nobody can take
 
 
@@ -40,7 +42,7 @@ class PluginInfo:
     version: str
     module: str
     origin: str  # the folder that it is installed in, or the source folder of an editable installation
-    state: Literal["active", "not allowed", "quarantined"]
+    state: State
     reason: str = ""
 
 
@@ -77,7 +79,8 @@ def load_plugins(
 
     A plugin is named by its entry point ("model.ease"); the name of a distribution ("recsmith-hitlist", "recsmith" for
     the built-in ones) stands for all of its plugins. Of two plugins that offer one name a built-in one stays and the
-    other is quarantined; where none is built in both are, so that nothing depends on an order.
+    other is quarantined; where none is built in both are, so that nothing depends on an order. An entry point that
+    names an extra of its distribution ("module [image]") is set aside as lacking where that extra is not installed.
 
     Args:
         only: nothing else is imported, and each of these must work. None allows all that are installed.
@@ -93,6 +96,8 @@ def load_plugins(
         loading.set_aside(number, "not allowed", reason)
     for number, reason in loading.twins():
         loading.set_aside(number, "quarantined", reason)
+    for number, reason in loading.lacking():
+        loading.set_aside(number, "lacking", reason)
     for number in loading.active():
         loading.take_in(number)
     for number, reason in loading.clashes():
@@ -114,7 +119,7 @@ class _Loading:
     def active(self) -> list[int]:
         return [number for number, info in enumerate(self._infos) if info.state == "active"]
 
-    def set_aside(self, number: int, state: Literal["not allowed", "quarantined"], reason: str) -> None:
+    def set_aside(self, number: int, state: State, reason: str) -> None:
         self._infos[number] = replace(self._infos[number], state=state, reason=reason)
         self._offers.pop(number, None)
         if self._manager.has_plugin(self._infos[number].name):
@@ -142,6 +147,16 @@ class _Loading:
         for name, numbers in by_name.items():
             yield from self._losers(numbers, f"the plugin name {name!r}")
 
+    def lacking(self) -> Iterator[tuple[int, str]]:
+        """Entry points whose extras are not installed, and what is missing."""
+        for number in self.active():
+            point = self._points[number]
+            extras = point.extras if EntryPoint.pattern.match(point.value) else []
+            missing = [name for extra in extras for name in _missing(point.dist, extra)]
+            if missing:
+                remedy = f"pip install '{self._infos[number].distribution}[{','.join(extras)}]'"
+                yield number, f"it needs {' and '.join(missing)}: {remedy}"
+
     def take_in(self, number: int) -> None:
         """Import a plugin and hear what it offers."""
         info, point = self._infos[number], self._points[number]
@@ -152,6 +167,8 @@ class _Loading:
                 self._offers[number] = offers_of(self._manager, info.name)
         except KeyboardInterrupt:
             raise
+        except LackingError as error:
+            self.set_aside(number, "lacking", str(error))
         except BaseException as error:  # noqa: BLE001 - whatever a plugin does wrong must not end the program
             known = isinstance(error, (PluginError, pluggy.PluginValidationError))
             self.set_aside(number, "quarantined", str(error) if known else f"{type(error).__name__}: {error}")
@@ -166,9 +183,10 @@ class _Loading:
             yield from self._losers(numbers, f"the {name}")
 
     def check_asked(self, only: Collection[str] | None, without: Collection[str]) -> None:
-        """Whoever was asked for by name must be there."""
+        """Whoever was asked for by name must be there; of a distribution asked for, what lacks nothing."""
         for info in self._infos:
-            if info.state != "active" and _named(info, only or ()) and not _named(info, without):
+            asked = info.name in (only or ()) or (info.state != "lacking" and _named(info, only or ()))
+            if info.state != "active" and asked and not _named(info, without):
                 raise PluginError(f"plugin {info.name!r} ({info.distribution}) cannot be used: {info.reason}")
 
     def loaded(self) -> LoadedPlugins:
@@ -198,6 +216,21 @@ def _info(point: EntryPoint) -> PluginInfo:
         name, version, origin = point.dist.name, point.dist.version, _origin(point.dist)
     module = point.module if EntryPoint.pattern.match(point.value) else point.value  # importing it will say so
     return PluginInfo(point.name, point.name.partition(".")[0], name, version, module, origin, "active")
+
+
+def _missing(distribution: Distribution | None, extra: str) -> Iterator[str]:
+    """The requirements of an extra that are not installed, or not in a version that will do."""
+    for text in (distribution.requires if distribution is not None else None) or ():
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if marker is None or marker.evaluate({"extra": ""}) or not marker.evaluate({"extra": extra}):
+            continue
+        try:
+            there = requirement.specifier.contains(version(requirement.name), prereleases=True)
+        except PackageNotFoundError:
+            there = False
+        if not there:
+            yield f"{requirement.name}{requirement.specifier}"
 
 
 def _origin(distribution: Distribution) -> str:

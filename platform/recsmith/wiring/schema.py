@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from recsmith.wiring.registry import Registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ANY_COLUMN, _STAR = "[^.]+", r"\*"
+_ANY_COLUMN, _STAR = "[^.]+", r"(?:\*|\(\w+\))"
 _SPECIAL, _ESCAPED = r"[\\^$.*+?()\[\]{}|/]", r"\\\g<0>"  # what a regular expression of ECMAScript wants escaped
 _NAMES = {"integer": "whole_number", "number": "number", "boolean": "yes_or_no", "string": "text"}
 

@@ -37,7 +37,7 @@ class TowerConfig(Config):
     id_dropout: Annotated[float, Float(0.0, 1.0)] = 0.5
     hidden: Annotated[bool, Categorical((False, True))] = False  # a layer more for frozen columns
     modality_dropout: Annotated[float, Float(0.0, 0.6)] = 0.1  # probability that a column is left out in training
-    content_dropout: Annotated[float, Float(0.0, 0.6)] = 0.2  # of elements of columns' vectors
+    feature_dropout: Annotated[float, Float(0.0, 0.8)] = 0.3  # of the features that a frozen column's vector is made of
     init_std: Annotated[float, Float(0.005, 0.2, log=True)] = 0.05
     encoder_rate: Annotated[float, Float(0.01, 1.0, log=True)] = 0.5
     frozen_epochs: Annotated[int, Int(0, 5)] = 0
@@ -68,7 +68,6 @@ class Tower(nn.Module):
                 self.learning[key] = _Learning(features, encoder, D)  # type: ignore[arg-type]
         width = len(self.columns) + len(self.learning)
         self.fuser = _Mean() if content is None or width == 0 else _fuser(content, width, D)
-        self.dropout = Dropout(config.content_dropout)
         self.cached: Tensor | None = None
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
@@ -101,7 +100,7 @@ class Tower(nn.Module):
         parts = [column(rows) for column in (*self.columns.values(), *self.learning.values())]
         if not parts:
             return self.seen.new_zeros(len(rows), self.dim)
-        vectors = self.dropout(torch.stack([vector for vector, _ in parts], dim=1))
+        vectors = torch.stack([vector for vector, _ in parts], dim=1)
         known = torch.stack([known for _, known in parts], dim=1)
         if self.training:
             known = left(known, self.config.modality_dropout)
@@ -174,6 +173,7 @@ class _Frozen(nn.Module):
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
         self.register_buffer("known", torch.from_numpy(known), persistent=False)
+        self.dropout = Dropout(config.feature_dropout)
         self.weight = nn.Parameter(torch.empty(width, D))
         first = 1.0 if config.hidden else config.init_std
         nn.init.normal_(self.weight, std=first / width**0.5 if self.dense else first)
@@ -184,7 +184,7 @@ class _Frozen(nn.Module):
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors [n, D] and which are known [n]."""
-        vectors = self.values[rows] @ self.weight if self.dense else self._bags(rows)
+        vectors = self.dropout(self.values[rows]) @ self.weight if self.dense else self._bags(rows)
         if self.out is not None:
             vectors = self.out(gelu(vectors))
         return vectors, self.known[rows]
@@ -197,7 +197,7 @@ class _Frozen(nn.Module):
         first = end - length
         total = int(end[-1]) if len(end) else 0
         place = torch.arange(total, device=rows.device) + (start - first).repeat_interleave(length)
-        words, values = self.indices[place], self.values[place]
+        words, values = self.indices[place], self.dropout(self.values[place])
         return embedding_bag(words, self.weight, first, mode="sum", per_sample_weights=values)
 
 

@@ -44,7 +44,7 @@ class TwoTowerConfig(Config):
     training: Annotated[
         Training,
         Narrowed({"learning_rate": Float(2e-4, 2e-2, log=True), "batch_size": Int(16, 256, log=True)}),
-    ] = Training(batch_size=64, learning_rate=3e-3, loss=Choice(name="sampled_softmax", params={"negatives": 512}))
+    ] = Training(batch_size=64, learning_rate=2e-3, loss=Choice(name="sampled_softmax", params={"negatives": 512}))
 
 
 class Network(nn.Module):

@@ -42,7 +42,8 @@ def interactions():
 
 def built(registry, name, params, interactions):
     features = sparse.random_array((ITEMS, 9), density=0.4, rng=np.random.default_rng(1), dtype=np.float32).tocsr()
-    content = Content(ITEMS, {"column": features}, registry.build("fusers", Choice(name="concatenate"), registry.context()))
+    fuser = registry.build("fusers", Choice(name="concatenate"), registry.context())
+    content = Content(ITEMS, {"column": features}, fuser)
     context = registry.context(item_counts=interactions.counts, users=USERS, item_content=content)
     return registry.build("models", Choice(name=name, params=params), context)
 
