@@ -250,8 +250,29 @@ def test_an_ensemble_is_what_its_combiner_makes_of_the_members(save, registry, f
         model.load(fit(name).state)
         lists.append(rank(model, fold.holdout.requests, Combination().depth, items=fold.train.items, mask_seen=True))
     combiner = registry.build("combiners", Choice(name="reciprocal_rank_fusion"), registry.context())
-    items, _ = combiner.combine([one for one, _ in lists], [two for _, two in lists], 10)
+    lengths = fold.holdout.requests.histories.lengths
+    items, _ = combiner.combine([one for one, _ in lists], [two for _, two in lists], 10, lengths)
     assert [answer.items for answer in load_artifact(out).recommend()] == [tuple(fold.item_ids[row]) for row in items]
+
+
+class ByLength:
+    """The second member answers histories of 5 interactions or more, the first all others."""
+
+    def combine(self, items, scores, k, lengths):
+        long = (lengths >= 5)[:, None]
+        return np.where(long, items[1], items[0])[:, :k], np.where(long, scores[1], scores[0])[:, :k]
+
+
+def test_a_combiner_hears_how_long_the_histories_are_that_the_members_were_asked_with(save, tmp_path):
+    both = load_artifact(save(tmp_path / "both", "ease", "popularity"))
+    recommender = replace(both, ensemble=replace(both.ensemble, combiner=ByLength()))
+    users = ["u3", "u3", "u3", None, None, None]  # u3 has 8 interactions on record
+    short, long = ["i2", "i6"], ["i2", "i6", "i10", "i14", "i18"]
+    histories = [None, short, long, short, long, [*short, "nope", "nor", "this"]]
+    alone = [load_artifact(save(tmp_path / name, name)).recommend(users, histories) for name in ("ease", "popularity")]
+    expected = [alone[member][row].items for row, member in enumerate([1, 0, 1, 0, 1, 0])]
+    assert [answer.items for answer in recommender.recommend(users, histories)] == expected
+    assert all(first.items != second.items for first, second in zip(*alone, strict=True))
 
 
 def test_several_members_without_a_combiner_are_refused(registry, fold, facts, fit, tmp_path):

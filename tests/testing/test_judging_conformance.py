@@ -238,7 +238,7 @@ class Fusion:
     def __init__(self, config, _context):
         self.config = config
 
-    def combine(self, items, _scores, k):
+    def combine(self, items, _scores, k, _lengths):
         rows = [self.row([member[row] for member in items], k) for row in range(len(items[0]))]
         shown = np.full((len(rows), k), ABSENT, np.int32)
         worth = np.full((len(rows), k), -np.inf, np.float32)
@@ -264,8 +264,8 @@ class Fusion:
 
 
 class Wide(Fusion):
-    def combine(self, items, scores, k):
-        shown, worth = super().combine(items, scores, k)
+    def combine(self, items, scores, k, lengths):
+        shown, worth = super().combine(items, scores, k, lengths)
         return shown.astype(np.int64), worth
 
 
@@ -289,8 +289,8 @@ class TakesPadding(Fusion):
 
 
 class PadsWithZero(Fusion):
-    def combine(self, items, scores, k):
-        shown, worth = super().combine(items, scores, k)
+    def combine(self, items, scores, k, lengths):
+        shown, worth = super().combine(items, scores, k, lengths)
         return shown, np.where(shown == ABSENT, np.float32(0), worth)
 
 
@@ -313,16 +313,16 @@ class WorstFirst(Fusion):
 
 
 class Exact(Fusion):
-    def combine(self, items, scores, k):
+    def combine(self, items, scores, k, lengths):
         if k > sum(member.shape[1] for member in items):
             raise IndexError("k is out of range")
-        return super().combine(items, scores, k)
+        return super().combine(items, scores, k, lengths)
 
 
 class Stacking(Fusion):
-    def combine(self, items, scores, k):
+    def combine(self, items, scores, k, lengths):
         np.stack(items)
-        return super().combine(items, scores, k)
+        return super().combine(items, scores, k, lengths)
 
 
 class NeedsItems(Fusion):
@@ -338,33 +338,51 @@ class FirstMemberOnly(Fusion):
 
 
 class Normalising(Fusion):
-    def combine(self, items, scores, k):
-        shown, worth = super().combine(items, scores, k)
+    def combine(self, items, scores, k, lengths):
+        shown, worth = super().combine(items, scores, k, lengths)
         known = items[0] != ABSENT
         spread = np.ptp(np.where(known, scores[0], 0), axis=1, keepdims=True)
         several = known.sum(axis=1, keepdims=True) > 1
         return shown, worth / np.where(several, spread, 1).astype(np.float32)
 
 
+class ByLength(Fusion):
+    def combine(self, items, scores, k, lengths):
+        shown, worth = super().combine(items, scores, k, lengths)
+        return shown, (worth / lengths[:, None]).astype(np.float32)
+
+
 class OfTheBatch(Fusion):
-    def combine(self, items, scores, k):
-        shown, worth = super().combine(items, scores, k)
+    def combine(self, items, scores, k, lengths):
+        shown, worth = super().combine(items, scores, k, lengths)
         return shown, worth / worth.max() if len(worth) > 1 and worth.max() > 0 else worth
 
 
 class Clearing(Fusion):
-    def combine(self, items, scores, k):
+    def combine(self, items, scores, k, lengths):
         for score in scores:
             score[:] = 0
-        return super().combine(items, scores, k)
+        return super().combine(items, scores, k, lengths)
+
+
+class CountingTheNext(Fusion):
+    def combine(self, items, scores, k, lengths):
+        lengths += 1
+        return super().combine(items, scores, k, lengths)
+
+
+class OfTheLongest(Fusion):
+    def combine(self, items, scores, k, lengths):
+        shown, worth = super().combine(items, scores, k, lengths)
+        return shown, worth * np.float32(1 + lengths.max())
 
 
 class Drifting(Fusion):
     asked = 0
 
-    def combine(self, items, scores, k):
+    def combine(self, items, scores, k, lengths):
         self.asked += 1
-        shown, worth = super().combine(items, scores, k)
+        shown, worth = super().combine(items, scores, k, lengths)
         return shown, worth * np.float32(1 + 1e-6 * self.asked)
 
 
@@ -391,8 +409,11 @@ BROKEN_COMBINERS = [
     ),
     (FirstMemberOnly, "empty_lists_are_combined", "where one member of two has no item, a list is empty"),
     (Normalising, "equal_scores_are_combined", "where one member's scores are all equal"),
+    (ByLength, "histories_of_any_length_are_served", "requests with 0 interactions each"),
     (OfTheBatch, "requests_do_not_touch_each_other", "row 0 is"),
+    (OfTheLongest, "requests_do_not_touch_each_other", "row 0 is"),
     (Clearing, "lists_are_not_written_to", "a member's list was changed"),
+    (CountingTheNext, "lists_are_not_written_to", "the array of lengths was changed"),
     (Drifting, "same_lists_same_answer", "asked again, it gives another answer"),
     (Offset, "every_corner_combines", "combiner.fusion.offset=0: it raised ZeroDivisionError"),
 ]

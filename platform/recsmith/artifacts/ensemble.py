@@ -54,7 +54,8 @@ class Ensemble:
             return self._list(self.members[0], question, question.k)
         depth = max(self.depth, question.k)
         lists = [self._list(member, question, depth) for member in self.members]
-        return self.combiner.combine([items for items, _ in lists], [scores for _, scores in lists], question.k)
+        items, scores = [ranked for ranked, _ in lists], [values for _, values in lists]
+        return self.combiner.combine(items, scores, question.k, question.requests.histories.lengths)
 
     def _list(self, member: Restored, question: Question, k: int) -> tuple[IntArray, FloatArray]:
         """One member's list; an empty one where it cannot serve new users, so that weights keep their members."""

@@ -444,11 +444,13 @@ class SplitterSpec(Spec):
 class Combiner(Protocol):
     """Joins several ranked lists of one request into one."""
 
-    def combine(self, items: list[IntArray], scores: list[FloatArray], k: int) -> tuple[IntArray, FloatArray]:
+    def combine(
+        self, items: list[IntArray], scores: list[FloatArray], k: int, lengths: LongArray
+    ) -> tuple[IntArray, FloatArray]:
         """Lists [B, K_m] of M members, best first -> one list [B, k], int32, with its scores, float32.
 
         Places without an item stand at the end of a list and hold ABSENT and -inf, in the members' lists and in the
-        answer.
+        answer. `lengths` [B] are the interactions in the history that each request came with, 0 or more.
         """
         ...
 

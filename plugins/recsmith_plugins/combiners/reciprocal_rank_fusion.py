@@ -15,7 +15,7 @@ from recsmith.contracts.plugins import CombinerSpec
 from recsmith_plugins.blocks.fused_sums import largest_sums, weights_of
 
 if TYPE_CHECKING:
-    from recsmith.contracts.data import FloatArray, IntArray
+    from recsmith.contracts.data import FloatArray, IntArray, LongArray
     from recsmith.contracts.plugins import BuildContext
 
 
@@ -32,7 +32,9 @@ class ReciprocalRankFusion:
 
     config: ReciprocalRankFusionConfig
 
-    def combine(self, items: list[IntArray], scores: list[FloatArray], k: int) -> tuple[IntArray, FloatArray]:  # noqa: ARG002 - only ranks count
+    def combine(
+        self, items: list[IntArray], scores: list[FloatArray], k: int, lengths: LongArray
+    ) -> tuple[IntArray, FloatArray]:
         """Fuse M lists [B, K_m] into items [B, k] and scores [B, k]; equal scores are ordered by item number.
 
         Places that no member fills hold ABSENT and -inf.

@@ -16,7 +16,7 @@ from recsmith.contracts.plugins import CombinerSpec
 from recsmith_plugins.blocks.fused_sums import largest_sums, weights_of
 
 if TYPE_CHECKING:
-    from recsmith.contracts.data import BoolArray, DoubleArray, FloatArray, IntArray
+    from recsmith.contracts.data import BoolArray, DoubleArray, FloatArray, IntArray, LongArray
     from recsmith.contracts.plugins import BuildContext
 
 
@@ -40,7 +40,9 @@ class WeightedScores:
 
     config: WeightedScoresConfig
 
-    def combine(self, items: list[IntArray], scores: list[FloatArray], k: int) -> tuple[IntArray, FloatArray]:
+    def combine(
+        self, items: list[IntArray], scores: list[FloatArray], k: int, lengths: LongArray
+    ) -> tuple[IntArray, FloatArray]:
         """Sum M lists [B, K_m] to items [B, k] and scores [B, k]; equal sums are ordered by item number.
 
         Places that no member fills hold ABSENT and -inf.

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recsmith.contracts.config import Choice
-    from recsmith.contracts.data import FloatArray, IntArray
+    from recsmith.contracts.data import FloatArray, IntArray, LongArray
     from recsmith.testing.conformance.subject import Subject
 
     Lists = tuple[IntArray, FloatArray]
 
 ROWS, WIDTH, ITEMS = 6, 8, 20
 K = 5
+LENGTHS = (1, 2, 5, 12, 40, 300)  # of the requests' histories
 
 
 def lists_have_the_size_asked_for(subject: Subject) -> None:
@@ -130,29 +131,42 @@ def equal_scores_are_combined(subject: Subject) -> None:
         expect(np.isfinite(got).all(), f"where one member's scores are {name}, a score is NaN or infinite")
 
 
+def histories_of_any_length_are_served(subject: Subject) -> None:
+    """A request may come with any history: none, one interaction, or thousands."""
+    for length in (0, 1, 10_000):
+        with attempt(f"combining lists of requests with {length} interactions each"):
+            items, scores = _combined(subject, _members(), lengths=np.full(ROWS, length, np.int64))
+            where = f"where histories have {length} interactions"
+            expect((items != ABSENT).all(), f"{where}, full lists give one with padding")
+            expect(np.isfinite(scores).all(), f"{where}, a score is NaN or infinite")
+
+
 def requests_do_not_touch_each_other(subject: Subject) -> None:
     """A request gets the list alone that it gets among others."""
     members = _members()
     items, scores = _combined(subject, members)
     for row in range(ROWS):
-        alone, value = _combined(subject, [(member[row : row + 1], score[row : row + 1]) for member, score in members])
+        lists = [(member[row : row + 1], score[row : row + 1]) for member, score in members]
+        alone, value = _combined(subject, lists, lengths=_lengths()[row : row + 1])
         same = (alone[0] == items[row]).all() and np.allclose(value[0], scores[row], rtol=1e-5)
         expect(same, f"row {row} is {alone[0].tolist()} alone and {items[row].tolist()} among {ROWS}")
 
 
 def lists_are_not_written_to(subject: Subject) -> None:
-    """It does not write into its members' lists."""
+    """It writes neither into its members' lists nor into the lengths of the histories."""
     items, scores = (list(part) for part in zip(*_members(), strict=True))
-    unchanged([items, scores], lambda: _built(subject).combine(items, scores, K), "a member's list")
+    lengths = _lengths()
+    unchanged([items, scores], lambda: _built(subject).combine(items, scores, K, lengths), "a member's list")
+    unchanged(lengths, lambda: _built(subject).combine(items, scores, K, lengths), "the array of lengths")
 
 
 def same_lists_same_answer(subject: Subject) -> None:
     """The same lists give the same answer, bit for bit, also by a fresh combiner."""
     combiner = _built(subject)
     items, scores = (list(part) for part in zip(*_members(), strict=True))
-    first = bits(combiner.combine(items, scores, K))
+    first = bits(combiner.combine(items, scores, K, _lengths()))
     for which, other in (("it", combiner), ("a fresh one", _built(subject))):
-        expect(first == bits(other.combine(items, scores, K)), f"asked again, {which} gives another answer")
+        expect(first == bits(other.combine(items, scores, K, _lengths())), f"asked again, {which} gives another answer")
 
 
 def every_corner_combines(subject: Subject) -> None:
@@ -176,6 +190,7 @@ CHECKS = (
     lists_of_different_lengths,
     empty_lists_are_combined,
     equal_scores_are_combined,
+    histories_of_any_length_are_served,
     requests_do_not_touch_each_other,
     lists_are_not_written_to,
     same_lists_same_answer,
@@ -196,6 +211,10 @@ def _member(number: int) -> Lists:
 
 def _members() -> list[Lists]:
     return [_member(number) for number in range(3)]
+
+
+def _lengths() -> LongArray:
+    return np.array(LENGTHS, np.int64)
 
 
 def _shortened(member: Lists, counts: Sequence[int]) -> Lists:
@@ -224,7 +243,13 @@ def _built(subject: Subject, choice: Choice | None = None) -> Any:
     return subject.registry.build("combiners", choice or subject.choice(), subject.registry.context())
 
 
-def _combined(subject: Subject, members: Sequence[Lists], k: int = K, choice: Choice | None = None) -> Lists:
+def _combined(
+    subject: Subject,
+    members: Sequence[Lists],
+    k: int = K,
+    choice: Choice | None = None,
+    lengths: LongArray | None = None,
+) -> Lists:
     items, scores = (list(part) for part in zip(*members, strict=True))
-    combined: Lists = _built(subject, choice).combine(items, scores, k)
+    combined: Lists = _built(subject, choice).combine(items, scores, k, _lengths() if lengths is None else lengths)
     return combined

@@ -14,7 +14,7 @@ from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, CombinerSpec
 
 if TYPE_CHECKING:
-    from recsmith.contracts.data import DoubleArray, FloatArray, IntArray
+    from recsmith.contracts.data import DoubleArray, FloatArray, IntArray, LongArray
 
 
 class MyNameConfig(Config):
@@ -29,10 +29,13 @@ class MyName:
 
     config: MyNameConfig
 
-    def combine(self, items: list[IntArray], scores: list[FloatArray], k: int) -> tuple[IntArray, FloatArray]:
+    def combine(
+        self, items: list[IntArray], scores: list[FloatArray], k: int, lengths: LongArray
+    ) -> tuple[IntArray, FloatArray]:
         """Fuse M lists [B, K_m] into items [B, k] and scores [B, k]; equal scores are ordered by item number.
 
-        Places that no list fills hold ABSENT and -inf.
+        Places that no list fills hold ABSENT and -inf. `lengths` [B] are the interactions in each request's history:
+        these sums need none.
         """
         every = np.concatenate(items, axis=1)  # [B, C]
         scaled = np.concatenate([_scaled(*member) for member in zip(items, scores, strict=True)], axis=1)
