@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,3 +43,37 @@ def check(
         say(f"note: {note}")
     for warning in report.warnings:
         say(f"warning: {warning}")
+
+
+@app.command()
+def describe(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A file or folder with a log, or a plan.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.html", help="The page; description.html here, none with --json."),
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="data.columns.user=name and the like.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every fact as JSON.")] = False,
+) -> None:
+    """Write one page about a log's texts, pictures, sounds, near-duplicates and interactions."""
+    from recsmith.cli.printing import print_json, print_table
+    from recsmith.data.dataset import load_dataset
+    from recsmith.data.description.describe import describe as describe_dataset
+    from recsmith.data.description.page import writable, write_page
+    from recsmith.wiring.plan import load_plan
+    from recsmith.wiring.plugins import load_plugins
+    from recsmith.wiring.stdout import stdout_aside
+
+    place = output if output is not None or as_json else Path("description.html")
+    if place is not None:
+        writable(place)  # before the work, not after it
+    plan = load_plan(source, {}, settings or ())
+    registry = load_plugins(plan.plugins, plan.without).registry
+    with stdout_aside():
+        description = describe_dataset(load_dataset(plan.data, registry), registry)
+    if place is not None:
+        write_page(description, place)
+    if as_json:
+        print_json(description.model_dump(mode="json"))
+        return
+    print_table("", ("what", "found"), [*description.summary(), ("page", str(place))])

@@ -51,6 +51,10 @@ class Categories:
         found = indicators(_rows(column), self.words)
         return sparse.csr_array((self.weights[found.indices], found.indices, found.indptr), shape=found.shape)
 
+    def labels(self) -> list[str]:
+        """The categories."""
+        return list(self.words)
+
     def state(self) -> State:
         """The categories and their weights."""
         return State({"words": list(self.words)}, {"weights": self.weights})

@@ -41,6 +41,10 @@ class Category:
         """One-hot rows."""
         return indicators(_rows(column), self.words)
 
+    def labels(self) -> list[str]:
+        """The categories."""
+        return list(self.words)
+
     def state(self) -> State:
         """The categories."""
         return State({"words": list(self.words)})

@@ -62,6 +62,10 @@ class Number:
         falling = -np.interp(-values, -self.points[::-1], shares)
         return (rising + falling) / 2
 
+    def labels(self) -> list[str]:
+        """What the two columns are."""
+        return ["value", "known"]
+
     def state(self) -> State:
         """Mean, deviation and quantiles."""
         return State({"mean": self.mean, "deviation": self.deviation}, {"points": self.points})

@@ -19,6 +19,8 @@ from recsmith.contracts.plugins import BuildContext, EncoderSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NAMED = 7  # words that name a direction
+
 
 class TfidfConfig(Config):
     """Settings. With `components` 0 the words themselves are the features."""
@@ -84,6 +86,13 @@ class Tfidf:
         """Weights or components."""
         weights = self._weights(_texts(column))
         return weights if self.directions is None else weights @ self.directions.T
+
+    def labels(self) -> list[str]:
+        """The words, or of each direction those that it weighs most, whatever their sign."""
+        if self.directions is None:
+            return list(self.words)
+        strongest = np.argsort(-np.abs(self.directions), axis=1, kind="stable")[:, :NAMED]
+        return [", ".join(self.words[word] for word in row) for row in strongest]
 
     def state(self) -> State:
         """Words, their weights, and the directions."""

@@ -15,7 +15,7 @@ from recsmith.contracts.plugins import BuildContext, EncoderSpec
 
 DAY = 86_400.0
 YEAR = 365.2425 * DAY
-PERIODS = (YEAR, 7 * DAY)
+PERIODS = {"year": YEAR, "week": 7 * DAY}
 
 
 class TimeConfig(Config):
@@ -49,10 +49,15 @@ class Time:
         known = np.isfinite(values)
         values = np.where(known, values, self.mean)
         columns: list[DoubleArray] = [(values - self.mean) / self.deviation, np.ones(len(values))]
-        for period in PERIODS if self.config.cycles else ():
+        for period in PERIODS.values() if self.config.cycles else ():
             angle = 2 * np.pi * (values % period) / period
             columns += [np.sin(angle), np.cos(angle)]
         return (np.stack(columns, axis=1) * known[:, None]).astype(np.float32)
+
+    def labels(self) -> list[str]:
+        """What each column is."""
+        cycles = PERIODS if self.config.cycles else ()
+        return ["trend", "known", *(f"{name}, {part}" for name in cycles for part in ("sine", "cosine"))]
 
     def state(self) -> State:
         """Mean and deviation."""

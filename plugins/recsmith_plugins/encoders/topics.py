@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SWEEPS = 50  # over texts and topics, to find the topics of NMF: more hardly lower its error
 SHARE_SWEEPS = 20  # to find the shares of a text, topics given: they stand to 1e-6 after five
+NAMED = 7  # words that name a topic
 PASSES, UPDATES = 10, 16  # LDA reads all texts ten times, and updates its topics 16 times in each
 
 
@@ -133,6 +134,14 @@ class Topics:
         expected = psi(self.topics) - psi(self.topics.sum(axis=1, keepdims=True))
         lda.exp_dirichlet_component_ = np.exp(expected)
         return np.asarray(lda.transform(counts), np.float32)
+
+    def labels(self) -> list[str]:
+        """The words that each topic weighs most; never one that it does not weigh at all."""
+        strongest = np.argsort(-self.topics, axis=1, kind="stable")[:, :NAMED]
+        return [
+            ", ".join(self.words[word] for word in row if weights[word] > 0)
+            for row, weights in zip(strongest, self.topics, strict=True)
+        ]
 
     def state(self) -> State:
         """Words, their weights, and the topics."""

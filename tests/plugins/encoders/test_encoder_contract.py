@@ -5,11 +5,9 @@ from typing import get_args
 from recsmith.contracts.data import Role
 from recsmith.wiring.plugins import installed, load_plugins
 
-MEDIA = {"image", "audio"}  # no built-in encoder reads them
 
-
-def test_every_role_but_those_of_media_has_one_default_encoder():
+def test_every_role_has_one_default_encoder():
     names = [point.name for point in installed() if point.name.startswith("encoder.")]
     specs = load_plugins(only=names).registry.specs["encoders"]
     usual = sorted(role for spec in specs.values() for role in spec.default_for)
-    assert usual == sorted(set(get_args(Role)) - MEDIA)
+    assert usual == sorted(get_args(Role))

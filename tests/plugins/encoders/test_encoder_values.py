@@ -79,6 +79,7 @@ def test_the_same_weekday_and_season_have_the_same_cycles():
     assert rows[:, 0].tolist() == [-1, 1]
 
 
+PARTS = ("sine", "cosine")
 TEXTS = objects("red shoes red", "blue shoes", "red hat blue hat", "hat in the rain", "rain rain")
 
 
@@ -101,3 +102,35 @@ def test_an_unknown_text_is_nothing():
 def test_vectors_pass_as_they_are():
     values = np.array([[1, 2], [3, 4]], np.float32)
     assert encode("vector", "vector", values).tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "values", "params", "labels"),
+    [
+        ("category", "category", objects("b", "a", "b", "a", "rare"), {}, ["a", "b"]),
+        ("categories", "categories", objects(("x", "y"), ("y", "x")), {}, ["x", "y"]),
+        ("number", "number", np.array([1.0, 2.0]), {}, ["value", "known"]),
+        ("time", "time", np.array([1.0, 2.0]), {"cycles": False}, ["trend", "known"]),
+        (
+            "time",
+            "time",
+            np.array([1.0]),
+            {},
+            ["trend", "known", *(f"{c}, {p}" for c in ("year", "week") for p in PARTS)],
+        ),
+        ("tfidf", "text", TEXTS, {}, ["blue", "hat", "rain", "red", "shoes"]),
+        ("tfidf", "text", objects("red hat", "red hat", "sun"), {"components": 32, "min_df": 1}, ["hat, red, sun"] * 2),
+    ],
+)
+def test_every_feature_has_a_label(name, role, values, params, labels):
+    spec = import_module(f"recsmith_plugins.encoders.{name}").provide_encoders()[0]
+    context = BuildContext(0, 0, np.zeros(0, np.int64), 0, "cpu", lambda _kind, _choice: None)
+    encoder = spec.build(spec.config(**params), context)
+    encoder.fit(Column("c", role, values))
+    assert encoder.features(Column("c", role, values)).shape[1] == len(labels)
+    told = (
+        [", ".join(sorted(label.split(", "))) for label in encoder.labels()]
+        if params.get("components")
+        else encoder.labels()
+    )
+    assert told == labels

@@ -154,3 +154,11 @@ def test_repeated_texts_have_fewer_directions_than_topics(method):
     assert np.isfinite(shares).all()
     np.testing.assert_allclose(shares[:6], np.tile(shares[:1], (6, 1)))
     assert shares[0].argmax() != shares[6].argmax()
+
+
+@METHODS
+def test_labels_are_the_words_of_each_topic(method):
+    encoder = encoder_of(texts(*tales()), method=method, topics=2)
+    sea = dominant(encoder.features(texts("ship wave storm")))[0]
+    labels = [label.split(", ") for label in encoder.labels()]
+    assert [set(labels[sea][:6]), set(labels[1 - sea][:6])] == [set(SEA), set(FARM)]

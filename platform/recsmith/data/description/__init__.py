@@ -1,0 +1,1 @@
+"""What a log says in texts, pictures, sounds and interactions: facts, and one page that shows them."""
