@@ -14,7 +14,7 @@ from recsmith.contracts.content import ItemContent, UserContent
 from recsmith.contracts.data import Column, State
 from recsmith.contracts.errors import PlanError
 from recsmith.contracts.plan import DataPlan
-from recsmith.contracts.plugins import RawTables
+from recsmith.contracts.plugins import EncoderSpec, RawTables
 from recsmith.data.dataset import load_dataset
 from recsmith.data.feature_cache import Entry, FeatureCache
 from recsmith.data.features import encode
@@ -106,15 +106,43 @@ def test_other_settings_or_rows_are_another_entry_and_nothing_else_is(fold, regi
     assert len(entries(tmp_path)) == 5
 
 
-def test_an_encoder_that_learns_nothing_serves_every_fold(registry, tmp_path):
-    vectors = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
-    columns = (Column("given", "vector", vectors),)
-    content = ItemContent(encoders={"given": Choice(name="vector")})
-    cache = FeatureCache(tmp_path)
-    for lists in ([[0, 1], [2]], [[0], [1]]):
-        fold = fold_of(histories_of(lists), [[3], [3]], items=4, columns=columns)
-        assert np.array_equal(encode(fold, content, registry, cache).content.features["given"], vectors)
-    assert events(cache) == ["encoded", "read"]
+class Lengths:
+    """Learns nothing: the length of a text, and that there is one. Counts the texts that it read."""
+
+    read = 0
+
+    def fit(self, column):
+        pass
+
+    def features(self, column):
+        texts = column.values.tolist()
+        Lengths.read += len(texts)
+        rows = [[0, 0] if text is None else [len(text), 1] for text in texts]
+        return np.array(rows, np.float32).reshape(-1, 2)
+
+    def state(self):
+        return State()
+
+    def load(self, state):
+        pass
+
+
+def test_an_encoder_that_learns_nothing_reads_every_value_once_whatever_fold_it_stands_in(registry, tmp_path):
+    spec = EncoderSpec(
+        name="lengths", api_version=1, build=lambda *_: Lengths(), roles=frozenset({"text"}), fitted=False
+    )
+    named = {**registry.specs, "encoders": {**registry.specs["encoders"], "lengths": spec}}
+    registry = replace(registry, specs=named, origins={**registry.origins, ("encoders", "lengths"): "encoder.lengths"})
+    cache, content = FeatureCache(tmp_path), ItemContent(encoders={"text": Choice(name="lengths")})
+    Lengths.read = 0
+    for texts, read in ((["a", "bb", None, "a"], 3), (["bb", "ccc", "a", None], 4), (["ccc", "a", "bb", "ccc"], 4)):
+        values = np.array(texts, object)
+        fold = fold_of(histories_of([[0, 1], [2]]), [[3], [3]], items=4, columns=(Column("text", "text", values),))
+        expected = [[0, 0] if text is None else [len(text), 1] for text in texts]
+        assert encode(fold, content, registry, cache).content.features["text"].tolist() == expected
+        assert Lengths.read == read
+    assert [(use.event, use.rows) for use in cache.uses()] == [("encoded", 3), ("encoded", 1), ("read", 4)]
+    assert len(entries(tmp_path)) == 1
 
 
 def test_the_cache_keeps_its_limit_and_drops_what_was_not_used_for_longest(tmp_path):

@@ -112,8 +112,11 @@ def test_cold_items_are_in_the_catalogue_through_the_item_table(plan, registry, 
     items = pd.DataFrame({"item_id": [f"i{n}" for n in range(14)], "price": np.arange(14.0)})
     dataset = load_dataset(DataPlan(source="x"), registry, RawTables(frame, items=items))
     split = make_split(dataset, plan(scenario="cold_item"), registry)
+    later = set(opened(split).item_ids[np.unique(opened(split).holdout.target_item)])
+    assert later
+    assert set(split.search.item_ids) == {f"i{n}" for n in range(14)} - later  # in validation they do not exist yet
+    assert len(opened(split).item_ids) == 14
     for fold in (split.search, opened(split)):
-        assert len(fold.item_ids) == 14
         assert fold.items[0].values.tolist() == [float(name[1:]) for name in fold.item_ids]
         targets = np.unique(fold.holdout.target_item)
         assert fold.train.counts[targets].tolist() == [0] * len(targets)

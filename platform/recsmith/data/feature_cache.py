@@ -41,10 +41,11 @@ USES = "uses.jsonl"
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """The features of one column, and the state of the encoder that made them."""
+    """Features, and the state of the encoder that made them; with `names`, those of single values."""
 
-    features: FeatureMatrix
+    features: FeatureMatrix  # [R, F]
     state: State
+    names: npt.NDArray[np.uint8] | None = None  # [R, 16] a digest of the value behind each row
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Use:
     encoder: str
     key: str
     event: Literal["encoded", "read"]
-    rows: int
+    rows: int  # those encoded, or those read
     seconds: float
     faults: Mapping[str, str] = field(default_factory=dict)  # path -> why, of files that could not be encoded
 
@@ -85,6 +86,8 @@ class FeatureCache:
 
         arrays = {f"{STATE}{name}": np.ascontiguousarray(array) for name, array in entry.state.arrays.items()}
         facts: dict[str, Any] = {"values": entry.state.values, "shape": None}
+        if entry.names is not None:
+            arrays["names"] = entry.names
         if isinstance(entry.features, np.ndarray):
             arrays["dense"] = np.ascontiguousarray(entry.features)
         else:
@@ -173,7 +176,7 @@ def _entry(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> 
     else:
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
         features = sparse.csr_array(parts, shape=tuple(facts["shape"]))
-    return Entry(features, State(facts["values"], state))
+    return Entry(features, State(facts["values"], state), arrays.get("names"))
 
 
 def _digest(arrays: Mapping[str, npt.NDArray[Any]], text: str) -> str:

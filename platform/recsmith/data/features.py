@@ -1,7 +1,8 @@
 """Columns of items, users and interactions become features: encoders fitted on training rows, kept on disk.
 
 The features of a column follow from its content, the encoder's settings and, where it learns from them, the rows that
-it was fitted on, and from nothing else: every trial that asks for the same gets the same, made once.
+it was fitted on, and from nothing else: every trial that asks for the same gets the same, made once. An encoder that
+learns nothing reads every text and file once, whatever fold or column it stands in.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from recsmith.contracts.plugins import Encoder, EncoderSpec
     from recsmith.wiring.registry import Registry
 
+VALUES = ("text", *MEDIA)  # roles whose values are worth a place of their own in the cache
+NAME = 16  # bytes of a value's digest
 SEED = 0  # of every encoder: trials differ in their seeds, and share features all the same
 
 
@@ -133,15 +136,30 @@ class _Column:
     encoder: Encoder
     registry: Registry
 
-    @property
-    def of_the_log(self) -> bool:
-        return self.column.name.startswith(LOG)
-
     def encoded(self, cache: FeatureCache | None) -> FeatureMatrix:
         """The features, from the cache where it has them; the encoder is then loaded, else fitted."""
         if cache is None:
             return self._make().features
-        key, started = self._key(), time.monotonic()
+        return self._by_value(cache) if self._reads_values_alone else self._whole(cache)
+
+    @property
+    def _spec(self) -> EncoderSpec:
+        spec: EncoderSpec = self.registry.spec("encoders", self.choice.name)
+        return spec
+
+    @property
+    def _of_the_log(self) -> bool:
+        return self.column.name.startswith(LOG)
+
+    @property
+    def _reads_values_alone(self) -> bool:
+        """Whether features follow from one value each: whatever fold, table and column it stands in."""
+        return not self._spec.fitted and not self._of_the_log and self.column.role in VALUES
+
+    def _whole(self, cache: FeatureCache) -> FeatureMatrix:
+        """An entry for just this column, as it was fitted."""
+        key = self._key(content(self.column), self._stamps(), self.table.known.astype("<i8").tobytes())
+        started = time.monotonic()
         entry = cache.recall(key)
         if entry is None:
             with cache.only_one(key):
@@ -149,46 +167,101 @@ class _Column:
                 if entry is None:
                     entry = self._make()
                     cache.keep(key, entry)
-                    self._note(cache, key, "encoded", entry, started)
+                    self._note(cache, key, "encoded", entry.features.shape[0], started)
                     return entry.features
         self.encoder.load(entry.state)
-        self._note(cache, key, "read", entry, started)
+        self._note(cache, key, "read", entry.features.shape[0], started)
         return entry.features
 
+    def _by_value(self, cache: FeatureCache) -> FeatureMatrix:
+        """An entry for all values that this encoder ever read: what is new in it is encoded and added."""
+        key, names, started = self._key(), self._names(), time.monotonic()
+        entry = cache.recall(key)
+        if entry is None or len(_new_among(names, entry)):
+            with cache.only_one(key):
+                entry = cache.recall(key)  # somebody may have added to it while we waited
+                new = _new_among(names, entry)
+                if entry is None or len(new):
+                    entry = self._extended(entry, names, new)
+                    cache.keep(key, entry)
+                    self._note(cache, key, "encoded", len(new), started)
+                    return _rows_of(names, entry)
+        self.encoder.load(entry.state)
+        self._note(cache, key, "read", len(names), started)
+        return _rows_of(names, entry)
+
+    def _extended(self, entry: Entry | None, names: list[bytes], new: LongArray) -> Entry:
+        column = self.column.take(new)
+        if entry is None:
+            self.encoder.fit(column)
+        else:
+            self.encoder.load(entry.state)
+        features = self.encoder.features(column)
+        added = np.frombuffer(b"".join(names[row] for row in new.tolist()), np.uint8).reshape(-1, NAME)
+        if entry is not None and entry.names is not None:
+            both: Any = (entry.features, features)
+            features = np.concatenate(both) if isinstance(features, np.ndarray) else sparse.vstack(both, format="csr")
+            added = np.concatenate([entry.names, added])
+        return Entry(features, self.encoder.state(), added)
+
     def _make(self) -> Entry:
-        fitted = self.column if self.of_the_log else self.column.take(self.table.known)
+        fitted = self.column if self._of_the_log else self.column.take(self.table.known)
         self.encoder.fit(fitted)
         features = self.encoder.features(self.column)
-        return Entry(self.table.averaged(features) if self.of_the_log else features, self.encoder.state())
+        return Entry(self.table.averaged(features) if self._of_the_log else features, self.encoder.state())
 
     def _note(
-        self, cache: FeatureCache, key: str, event: Literal["encoded", "read"], entry: Entry, started: float
+        self, cache: FeatureCache, key: str, event: Literal["encoded", "read"], rows: int, started: float
     ) -> None:
-        seconds = round(time.monotonic() - started, 4)
-        rows = entry.features.shape[0]
-        name = self.choice.name
         faults = dict(getattr(self.encoder, "faults", {})) if event == "encoded" else {}
-        cache.note(Use(self.table.name, self.column.name, name, key, event, rows, seconds, faults))
+        seconds = round(time.monotonic() - started, 4)
+        cache.note(Use(self.table.name, self.column.name, self.choice.name, key, event, rows, seconds, faults))
 
-    def _key(self) -> str:
-        """sha256 over everything that the features follow from."""
-        spec: EncoderSpec = self.registry.spec("encoders", self.choice.name)
+    def _key(self, *parts: bytes) -> str:
+        """sha256 over the encoder, its settings and `parts`."""
         settings = self.registry.config("encoders", self.choice).model_dump_json()
         origin = self.registry.origins["encoders", self.choice.name]
-        header = [self.choice.name, origin, spec.version, settings, self.column.role]
+        header = [self.choice.name, origin, self._spec.version, settings, self.column.role]
         digest = hashlib.sha256(json.dumps(header).encode())
-        digest.update(content(self.column))
-        if self.column.role in MEDIA:
-            digest.update(json.dumps([_stamp(path) for path in self.column.values]).encode())
-        if spec.fitted:
-            digest.update(self.table.known.astype("<i8").tobytes())
-        if self.of_the_log:
+        for part in parts:
+            digest.update(part)
+        if self._of_the_log:
             digest.update(self.table.owner.astype("<i8").tobytes())
         return digest.hexdigest()
 
+    def _stamps(self) -> bytes:
+        """Size and time of change of the files of a media column, in place of their content."""
+        return json.dumps([_stamp(path) for path in self.column.values]).encode() if self.column.role in MEDIA else b""
+
+    def _names(self) -> list[bytes]:
+        """A digest of every value, [R]; of a file with its size and time of change."""
+        media = self.column.role in MEDIA
+        written = ([value, _stamp(value) if media else None] for value in self.column.values)
+        return [hashlib.blake2b(json.dumps(each).encode(), digest_size=NAME).digest() for each in written]
+
+
+def _new_among(names: list[bytes], entry: Entry | None) -> LongArray:
+    """The first place of every name that the entry lacks."""
+    known = set() if entry is None else set(_written(entry))
+    first: dict[bytes, int] = {}
+    for row, name in enumerate(names):
+        if name not in known:
+            first.setdefault(name, row)
+    return np.fromiter(first.values(), np.int64, len(first))
+
+
+def _rows_of(names: list[bytes], entry: Entry) -> FeatureMatrix:
+    """The features of every name, all of which the entry has."""
+    place = {name: row for row, name in enumerate(_written(entry))}
+    return entry.features[np.fromiter((place[name] for name in names), np.int64, len(names))]
+
+
+def _written(entry: Entry) -> list[bytes]:
+    return [] if entry.names is None else [bytes(name) for name in entry.names]
+
 
 def _stamp(path: str | None) -> tuple[int, int] | None:
-    """Size and time of change of a media file, in place of its content; nothing of one that is gone."""
+    """Size and time of change of a file; nothing of one that is gone."""
     try:
         status = Path(path).stat() if path is not None else None
     except OSError:

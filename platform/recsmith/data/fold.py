@@ -29,6 +29,7 @@ def numbered(
     support: BoolArray | None = None,
     *,
     with_table: bool = False,
+    without: BoolArray | None = None,
     split_hash: str = "",
 ) -> Fold:
     """Number one view of the log.
@@ -39,13 +40,14 @@ def numbered(
         target: those to be predicted, [N]; None holds out nothing.
         support: those known before the request but not learnt from, [N].
         with_table: the catalogue also holds the items of the item table.
+        without: but not these of them, [items].
         split_hash: recorded in the fold.
     """
     rows = np.flatnonzero(train)
     in_catalogue = np.zeros(len(dataset.item_ids), bool)
     in_catalogue[dataset.item[rows]] = True
     if with_table and dataset.in_table is not None:
-        in_catalogue |= dataset.in_table
+        in_catalogue |= dataset.in_table if without is None else dataset.in_table & ~without
     known = np.zeros(len(dataset.user_ids), bool)
     known[dataset.user[rows]] = True
     item_num, user_num = _numbers(in_catalogue), _numbers(known)

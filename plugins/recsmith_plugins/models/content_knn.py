@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.content import ItemContent
 from recsmith.contracts.data import FeatureMatrix, FloatArray, Interactions, Requests, State
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith_plugins.blocks.item_features import encoded, unit_rows
 from recsmith_plugins.blocks.recency import HALF_LIFE, NO_DECAY, weighted_rows
-from recsmith_plugins.blocks.sparse_state import pack, unpack
 
 
 class ContentKNNConfig(Config):
@@ -33,40 +33,37 @@ class ContentKNN:
 
     config: ContentKNNConfig
     encoded: FeatureMatrix | None  # [I, F] as the encoders gave it
-    features: FeatureMatrix = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [I, F], rows of length 1
+    items: int
     ordered: bool = False
 
+    @cached_property
+    def features(self) -> FeatureMatrix:
+        """[I, F], rows of length 1; where no column of the item table is encoded there are none, and scores are 0."""
+        return encoded(self.encoded, self.items)
+
     def fit(self, interactions: Interactions) -> None:
-        """Normalise the features; where no column of the item table is encoded there are none, and all scores are 0."""
-        encoded = np.zeros((interactions.items, 0), np.float32) if self.encoded is None else self.encoded
-        self.features = _unit_rows(encoded)
+        """Hear whether order means something; there is nothing else to learn."""
         self.ordered = interactions.ordered
 
     def scores(self, requests: Requests) -> FloatArray:
         """Cosines of profiles and items, [B, I]; 0 for an empty history and for an item without features."""
         half_life = self.config.history_half_life if self.ordered else NO_DECAY
-        rows = weighted_rows(requests.histories, self.features.shape[0], half_life)
-        cosines: FeatureMatrix = _unit_rows(rows @ self.features) @ self.features.T
+        rows = weighted_rows(requests.histories, self.items, half_life)
+        cosines: FeatureMatrix = unit_rows(rows @ self.features) @ self.features.T
         return cosines if isinstance(cosines, np.ndarray) else cosines.toarray()
 
     def state(self) -> State:
-        """The features, and whether order means something."""
-        return State({"ordered": self.ordered}, pack("features", self.features))
+        """Whether order means something; the features are handed over when the model is built."""
+        return State({"ordered": self.ordered})
 
     def load(self, state: State) -> None:
-        """Take the features; no encoder is needed any more."""
-        self.features = unpack("features", state.arrays)
+        """Hear whether order means something."""
         self.ordered = bool(state.values["ordered"])
-
-
-def _unit_rows(matrix: Any) -> Any:
-    """Rows of length 1, or of zeros, in a matrix of the same kind; scikit-learn refuses one without columns."""
-    return normalize(matrix) if matrix.shape[1] else matrix
 
 
 def build(config: ContentKNNConfig, context: BuildContext) -> ContentKNN:
     """An unfitted model."""
-    return ContentKNN(config, context.item_features)
+    return ContentKNN(config, context.item_features, context.items)
 
 
 @hookimpl

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares
-from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.data import ABSENT, DoubleArray, FloatArray, Histories, Interactions, Requests, State
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith_plugins.blocks.implicit_factors import alternate, confidence, fold_in
 
-SOLVED_AT_ONCE = 256  # users in one batch of fold-in systems, each factors x factors
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class IALSConfig(Config):
@@ -48,22 +47,16 @@ class IALS:
 
     def fit(self, interactions: Interactions) -> None:
         """Alternate between users and items, then solve once more for the users, exactly."""
-        confidence = sparse.csr_matrix(self._confidence(interactions.histories, interactions.items))
-        with threadpool_limits(1, "blas"):  # implicit has threads of its own, which BLAS threads would starve
-            als = AlternatingLeastSquares(
-                factors=self.config.factors,
-                regularization=self.config.regularization,
-                iterations=self.config.iterations,
-                random_state=self.seed,
-            )
-            als.fit(confidence, show_progress=False)
-            self.users = als.recalculate_user(np.arange(interactions.users), confidence)
-        self.items = als.item_factors
+        self.users, self.items = alternate(
+            self._confidence(interactions.histories, interactions.items),
+            factors=self.config.factors,
+            regularization=self.config.regularization,
+            iterations=self.config.iterations,
+            seed=self.seed,
+        )
 
     def _confidence(self, histories: Histories, items: int) -> sparse.csr_array:
-        taken = histories.matrix(items, weighted=self.config.weighted)
-        taken.data = (1.0 + self.config.alpha * taken.data).astype(np.float32)
-        return taken
+        return confidence(histories, items, self.config.alpha, weighted=self.config.weighted)
 
     def scores(self, requests: Requests) -> FloatArray:
         """Products of user and item factors, [B, I]."""
@@ -74,21 +67,10 @@ class IALS:
         return factors @ self.items.T
 
     def _fold_in(self, histories: Histories) -> DoubleArray:
-        """Factors x of every list, [B, D]: (Y'Y + Y'(C - 1)Y + regularization) x = Y'C p (Hu et al., equation 4)."""
-        confidence = self._confidence(histories, len(self.items))
+        """Factors of every list, [B, D]."""
         items = self.items.astype(np.float64)
         gram = items.T @ items + self.config.regularization * np.eye(items.shape[1])
-        factors = np.empty((len(histories), items.shape[1]))
-        for start in range(0, len(histories), SOLVED_AT_ONCE):
-            batch = slice(start, min(start + SOLVED_AT_ONCE, len(histories)))
-            left, right = [], []
-            for row in range(batch.start, batch.stop):
-                cells = slice(confidence.indptr[row], confidence.indptr[row + 1])
-                taken, weight = items[confidence.indices[cells]], confidence.data[cells].astype(np.float64)
-                left.append(gram + (taken.T * (weight - 1.0)) @ taken)
-                right.append(weight @ taken)
-            factors[batch] = np.linalg.solve(np.stack(left), np.stack(right)[..., None])[..., 0]
-        return factors
+        return fold_in(self._confidence(histories, len(items)), items, gram)
 
     def state(self) -> State:
         """The factors of users and items."""

@@ -12,7 +12,7 @@ LOG = Interactions(Histories(np.array([0, 2, 4]), np.array([0, 1, 2, 3], np.int3
 
 
 def scores(features, *history, half_life=1000.0):
-    model = ContentKNN(ContentKNNConfig(history_half_life=half_life), features)
+    model = ContentKNN(ContentKNNConfig(history_half_life=half_life), features, LOG.items)
     model.fit(LOG)
     histories = Histories(np.array([0, len(history)]), np.array(history, np.int32))
     return model.scores(Requests(np.array([ABSENT], np.int32), histories))[0]
