@@ -115,7 +115,7 @@ class Lengths:
         pass
 
     def features(self, column):
-        texts = column.values.tolist()
+        texts = column.values.tolist()  # noqa: PD011
         Lengths.read += len(texts)
         rows = [[0, 0] if text is None else [len(text), 1] for text in texts]
         return np.array(rows, np.float32).reshape(-1, 2)

@@ -1,17 +1,21 @@
 """Encoders and fusers: each promise can be broken."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
+from torch import nn
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.data import Column, State
-from recsmith.contracts.domains import Float, Int
-from recsmith.contracts.plugins import EncoderSpec, FuserSpec
+from recsmith.contracts.domains import Categorical, Float, Int
+from recsmith.contracts.plugins import GRADIENTS, EncoderSpec, FuserSpec
+from recsmith.testing.conformance import run_check
 from recsmith.testing.conformance.suite import CHECKS
 
 # --- encoders ---------------------------------------------------------------------------------------------------------
@@ -174,9 +178,110 @@ class Divided(Scaled):
         self.mean /= self.config.window
 
 
+class Layered(nn.Module):
+    """A sound module of an encoder, which drops features in training only."""
+
+    def __init__(self, config, width):
+        super().__init__()
+        self.config, self.width = config, width
+        self.drop = nn.Dropout(0.3)
+        self.out = nn.Linear(2, width)
+
+    def forward(self, rows):
+        return self.out(self.drop(rows))
+
+
+class AlwaysEight(Layered):
+    def __init__(self, config, _width):
+        super().__init__(config, 8)
+
+
+class NeverFilled(Layered):
+    """What it divides by when it serves is zero: training was to fill it, and did not."""
+
+    def forward(self, rows):
+        vectors = super().forward(rows)
+        return vectors / (vectors.std(0) + 0.1 if self.training else torch.zeros(self.width))
+
+
+class CentresTheBatch(Layered):
+    def forward(self, rows):
+        return super().forward(rows - rows.mean(0))
+
+
+class Headed(Config):
+    heads: Annotated[int, Int(1, 8, log=True)] = 2
+
+
+class Heads(Layered):
+    def forward(self, rows):
+        heads = self.config.heads
+        return super().forward(rows).view(len(rows), heads, -1, self.width // heads).flatten(1)
+
+
+class BothFromZero(Layered):
+    """Neither layer can leave zero, since the other one is there."""
+
+    def __init__(self, config, width):
+        super().__init__(config, width)
+        self.scale = nn.Parameter(torch.zeros(width))
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, rows):
+        return super().forward(rows) * self.scale + 1.0
+
+
+class RootOfZero(Layered):
+    """The length of a row of zeros has no slope."""
+
+    def __init__(self, config, width):
+        super().__init__(config, width)
+        self.out = nn.Linear(2, width, bias=False)
+
+    def forward(self, rows):
+        vectors = super().forward(rows)
+        return vectors * vectors.square().sum(1, keepdim=True).sqrt()
+
+
+class Freezable(Config):
+    frozen: Annotated[bool, Categorical((False, True))] = False
+
+
+class Frozen(Layered):
+    def __init__(self, config, width):
+        super().__init__(config, width)
+        self.requires_grad_(not config.frozen)
+
+
+class WithoutGradient(Layered):
+    @torch.no_grad()
+    def forward(self, rows):
+        return super().forward(rows)
+
+
+class OwnChance(Layered):
+    def __init__(self, config, width):
+        super().__init__(config, width)
+        start = np.random.default_rng().normal(size=(width, 2)).astype(np.float32)
+        self.out.weight.data = torch.from_numpy(start)
+
+
 def encoder(build, config=Plain, **changes):
     spec = EncoderSpec(name="scaled", api_version=1, config=config, build=build, roles=frozenset({"number"}))
     return replace(spec, **changes)
+
+
+def learning(module, config=Plain):
+    """The sound encoder with this module, which learns with a model."""
+
+    def build(config, context):
+        made = Scaled(config, context)
+        made.module = partial(module, config)
+        return made
+
+    build.__name__ = module.__name__
+    return encoder(build, config, needs=frozenset({GRADIENTS}))
 
 
 BROKEN_ENCODERS = [
@@ -200,11 +305,36 @@ BROKEN_ENCODERS = [
     (encoder(SharedBuffer), "same_seed_same_features", "that it gave earlier change"),
     (encoder(Writing), "column_is_not_written_to", "the column (role number) was changed"),
     (encoder(Divided, Windowed), "every_corner_fits", "encoder.scaled.window=0: it raised ZeroDivisionError"),
+    (learning(AlwaysEight), "module_makes_vectors", "[20, 8] for 20 rows and width 4"),
+    (learning(NeverFilled), "module_makes_vectors", "number, the defaults: vectors hold NaN or infinity"),
+    (learning(CentresTheBatch), "module_makes_vectors", "a row alone has another vector than among others"),
+    (learning(Heads, Headed), "module_makes_vectors", "encoder.scaled.heads=8, width 4: it raised RuntimeError"),
+    (learning(BothFromZero), "module_learns", "number, the defaults: no gradient reaches a parameter"),
+    (learning(RootOfZero), "module_learns", "number, the defaults: a gradient is NaN or infinite"),
+    (learning(Frozen, Freezable), "module_learns", "encoder.scaled.frozen=True: its module has no parameter that"),
+    (learning(WithoutGradient), "module_learns", "number, the defaults: it raised RuntimeError: element 0 of tensors"),
+    (learning(OwnChance), "module_learns", "the seed of torch's generator does not decide its weights alone"),
 ]
 
 
-def test_a_sound_encoder_breaks_nothing(broken):
-    assert broken("encoders", encoder(Scaled)) == {}
+def states(built_in, kind, spec):
+    """How the checks of a kind end that are not about settings."""
+    registry = built_in.registry
+    specs = {**registry.specs, kind: {**registry.specs[kind], spec.name: spec}}
+    beside = replace(built_in, registry=replace(registry, specs=specs))
+    return {check.__name__: run_check(beside, kind, spec.name, check).state for check in CHECKS[kind]}
+
+
+@pytest.mark.parametrize("spec", [encoder(Scaled), learning(Layered)], ids=["plain", "learning"])
+def test_a_sound_encoder_breaks_nothing(broken, spec):
+    assert broken("encoders", spec) == {}
+
+
+def test_modules_of_encoders_are_examined_where_they_learn_with_a_model(built_in):
+    plain, learns = (states(built_in, "encoders", spec) for spec in (encoder(Scaled), learning(Layered)))
+    of_modules = ["module_makes_vectors", "module_learns"]
+    assert [check for check in plain if plain[check] == "not applicable"] == of_modules
+    assert set(learns.values()) == {"kept"}
 
 
 @pytest.mark.parametrize(
@@ -337,10 +467,162 @@ class Root(Beside):
         return super().block(features) * np.float32(1 / self.config.power)
 
 
-def fuser(build, config=Plain):
-    return FuserSpec(name="beside", api_version=1, config=config, build=build)
+class Sum(nn.Module):
+    """A sound module of a fuser: the sum of the known columns' vectors, each through its own layer."""
+
+    def __init__(self, config, columns, width):
+        super().__init__()
+        self.config, self.columns, self.width = config, columns, width
+        self.own = nn.Parameter(torch.randn(columns, width, width) / width**0.5)
+
+    def forward(self, vectors, known):
+        return self.join(torch.einsum("ncd,cde->nce", vectors, self.own), known)
+
+    def join(self, vectors, known):
+        return (vectors * known.unsqueeze(2)).sum(1)
 
 
+class NothingToLearn(nn.Module):
+    """Sound as well: what it joins can learn."""
+
+    def __init__(self, *_sizes):
+        super().__init__()
+
+    def forward(self, vectors, known):
+        return (vectors * known.unsqueeze(2)).sum(1)
+
+
+class SumOfNormed(Sum):
+    """Sound as well: vectors that differ by their mean and their size only are one to it."""
+
+    def forward(self, vectors, known):
+        return super().forward(nn.functional.layer_norm(vectors, (self.width,)), known)
+
+
+class SideBySide(Sum):
+    def join(self, vectors, known):
+        return (vectors * known.unsqueeze(2)).flatten(1)
+
+
+class OverTheOthers(Sum):
+    def join(self, vectors, known):
+        return super().join(vectors, known) / torch.tensor(self.columns - 1)
+
+
+class Placed(Config):
+    places: Annotated[int, Int(3, 8)] = 6
+
+
+class InPlaces(Sum):
+    """It has a vector for each of so many columns, and gets more."""
+
+    def __init__(self, config, columns, width):
+        super().__init__(config, columns, width)
+        self.place = nn.Embedding(config.places, width)
+
+    def join(self, vectors, known):
+        return super().join(vectors + self.place(torch.arange(self.columns)), known)
+
+
+class MeanOfAll(Sum):
+    def join(self, vectors, known):
+        return vectors.mean(1) * known.any(1, keepdim=True)
+
+
+class MeanOfAllNormed(SumOfNormed):
+    def join(self, vectors, known):
+        return vectors.mean(1) * known.any(1, keepdim=True)
+
+
+class AddsABias(Sum):
+    def __init__(self, config, columns, width):
+        super().__init__(config, columns, width)
+        self.bias = nn.Parameter(torch.randn(width))
+
+    def join(self, vectors, known):
+        return super().join(vectors, known) + self.bias
+
+
+class DropsWhenItServes(Sum):
+    """Leaves vectors out, all but what says which columns they are of, when it serves instead of in training."""
+
+    def __init__(self, config, columns, width):
+        super().__init__(config, columns, width)
+        self.place = nn.Parameter(torch.randn(columns, width))
+
+    def join(self, vectors, known):
+        return super().join(vectors * self.training + self.place, known)
+
+
+class GatesFromZero(Sum):
+    """The gates are zero, and nothing that they let through can change that."""
+
+    def __init__(self, config, columns, width):
+        super().__init__(config, columns, width)
+        nn.init.zeros_(self.own)
+        self.gate = nn.Parameter(torch.zeros(columns, 1))
+
+    def forward(self, vectors, known):
+        gated = self.gate * torch.einsum("ncd,cde->nce", vectors, self.own)
+        return self.join(gated + vectors, known)
+
+
+class SoftmaxOfNothing(Sum):
+    """Zeros where nothing is known, but their slope is NaN."""
+
+    def join(self, vectors, known):
+        scores = vectors.sum(2) + known.float().log()
+        return (scores.softmax(1).nan_to_num().unsqueeze(2) * vectors).sum(1)
+
+
+class LengthOfNothing(NothingToLearn):
+    """The same, of what it reads: where nothing is known the length has no slope."""
+
+    def forward(self, vectors, known):
+        fused = super().forward(vectors, known)
+        return fused * fused.square().sum(1, keepdim=True).sqrt()
+
+
+class Detachable(Config):
+    detached: Annotated[bool, Categorical((False, True))] = False
+
+
+class Detached(Sum):
+    def forward(self, vectors, known):
+        return super().forward(vectors.detach() if self.config.detached else vectors, known)
+
+
+def fuser(build, config=Plain, **changes):
+    return replace(FuserSpec(name="beside", api_version=1, config=config, build=build), **changes)
+
+
+class ByModuleOnly:
+    """A fuser that cannot do without a model that learns by gradients."""
+
+    def __init__(self, config, _context):
+        self.config = config
+
+
+def joining(module, config=Plain, plain=Beside, **changes):
+    """The sound fuser, or `plain`, with this module."""
+
+    def build(config, context):
+        made = plain(config, context)
+        made.module = partial(module, config)
+        return made
+
+    build.__name__ = module.__name__
+    return fuser(build, config, **changes)
+
+
+LEARNS_ONLY = frozenset({GRADIENTS})
+SOUND_FUSERS = {
+    "plain": fuser(Beside),
+    "both": joining(Sum),
+    "module_only": joining(Sum, plain=ByModuleOnly, needs=LEARNS_ONLY),
+    "nothing_to_learn": joining(NothingToLearn),
+    "normed": joining(SumOfNormed),
+}
 BROKEN_FUSERS = [
     (fuser(BesideInDoubles), "fused_features_are_finite_float32", "are float64"),
     (fuser(NeedsTwo), "one_column_is_fused", "alone: it raised IndexError: no second column"),
@@ -353,11 +635,37 @@ BROKEN_FUSERS = [
     (fuser(NormingInPlace), "columns_are_not_written_to", "a dense column was changed"),
     (fuser(SparseInPlace), "columns_are_not_written_to", "a sparse column was changed"),
     (fuser(Root, Powered), "every_corner_fuses", "fuser.beside.power=0.0: it raised ZeroDivisionError"),
+    (joining(SideBySide), "module_joins_vectors", "the defaults: 2 columns became [12, 16], not [12, 8]"),
+    (joining(OverTheOthers), "module_joins_vectors", "the defaults: of 1 columns it makes NaN or infinity"),
+    (joining(InPlaces, Placed), "module_joins_vectors", "places=3: joining the vectors of 5 columns: it raised Index"),
+    (joining(MeanOfAll), "module_passes_over_what_is_not_known", "that are not known change the result"),
+    (joining(MeanOfAllNormed), "module_passes_over_what_is_not_known", "that are not known change the result"),
+    (joining(AddsABias), "module_passes_over_what_is_not_known", "where no column is known the result is ["),
+    (joining(DropsWhenItServes), "module_passes_over_what_is_not_known", "of known columns do not change the result"),
+    (joining(GatesFromZero), "module_learns", "the defaults: no gradient reaches a parameter"),
+    (joining(SoftmaxOfNothing), "module_learns", "the defaults: a gradient is NaN or infinite"),
+    (joining(LengthOfNothing), "module_learns", "the defaults: a gradient of the vectors is NaN or infinite"),
+    (joining(Detached, Detachable), "module_learns", "detached=True: no gradient reaches the vectors that it joins"),
 ]
 
 
-def test_a_sound_fuser_breaks_nothing(broken):
-    assert broken("fusers", fuser(Beside)) == {}
+@pytest.mark.parametrize("spec", SOUND_FUSERS.values(), ids=SOUND_FUSERS)
+def test_a_sound_fuser_breaks_nothing(broken, spec):
+    assert broken("fusers", spec) == {}
+
+
+@pytest.mark.parametrize(("spec", "left_out"), [("plain", "module"), ("both", "neither"), ("module_only", "fusing")])
+def test_a_fuser_is_examined_in_each_way_that_it_serves(built_in, spec, left_out):
+    found = states(built_in, "fusers", SOUND_FUSERS[spec])
+    of_modules = {"module_joins_vectors", "module_passes_over_what_is_not_known", "module_learns"}
+    aside = {"module": of_modules, "neither": set(), "fusing": set(found) - of_modules}[left_out]
+    assert found == {check: "not applicable" if check in aside else "kept" for check in found}
+
+
+def test_a_fuser_that_needs_gradients_has_a_module(broken):
+    found = broken("fusers", fuser(ByModuleOnly, needs=LEARNS_ONLY))
+    assert "module_joins_vectors" in found
+    assert set(found.values()) == {"it needs 'gradients', but has no module"}
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
-from types import MappingProxyType
+from functools import partial
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import softplus
 
 from recsmith.contracts.config import Choice, Config
@@ -344,6 +346,132 @@ class UpTheHill(OneStep):
     rate = -0.05
 
 
+# --- histories: the mean of the vectors so far ------------------------------------------------------------------------
+
+
+class MeanSoFar(nn.Module):
+    """Nothing wrong here: what is dropped is dropped in training."""
+
+    def __init__(self, config, width, length):
+        super().__init__()
+        self.config, self.length = config, length
+        self.drop = nn.Dropout(0.3)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, vectors):
+        return self.out(self.mean(self.drop(vectors)))
+
+    def mean(self, vectors):
+        return vectors.cumsum(1) / torch.arange(1, vectors.shape[1] + 1).unsqueeze(1)
+
+
+class NothingToLearn(nn.Module):
+    """Nothing wrong here either: what it reads can learn."""
+
+    def __init__(self, config, width, length):
+        super().__init__()
+
+    def forward(self, vectors):
+        return vectors.cumsum(1)
+
+
+class LastOnly(MeanSoFar):
+    """One summary for the list."""
+
+    def forward(self, vectors):
+        return super().forward(vectors)[:, -1:]
+
+
+class TwiceAsWide(MeanSoFar):
+    def forward(self, vectors):
+        return torch.cat([super().forward(vectors), vectors], dim=2)
+
+
+class OnePlaceTooFew(MeanSoFar):
+    def __init__(self, config, width, length):
+        super().__init__(config, width, length)
+        self.place = nn.Embedding(length - 1, width)
+
+    def mean(self, vectors):
+        return super().mean(vectors + self.place(torch.arange(vectors.shape[1])))
+
+
+class ByPlacesLeft(MeanSoFar):
+    def mean(self, vectors):
+        left = self.length - 1 - torch.arange(vectors.shape[1])
+        return super().mean(vectors) / left.unsqueeze(1)
+
+
+class MeanOfTheList(MeanSoFar):
+    def mean(self, vectors):
+        return vectors.mean(1, keepdim=True).expand_as(vectors)
+
+
+class ScaledByTheList(MeanSoFar):
+    """It looks at no later vector, but at how many there are, and so at the padding."""
+
+    def mean(self, vectors):
+        return super().mean(vectors) * vectors.shape[1] ** 0.5
+
+
+class EachAlone(MeanSoFar):
+    def mean(self, vectors):
+        return vectors
+
+
+class CentresTheBatch(MeanSoFar):
+    def mean(self, vectors):
+        return super().mean(vectors - vectors.mean(0))
+
+
+class FirstListLeads(MeanSoFar):
+    """State that belongs to one list is used for all."""
+
+    def mean(self, vectors):
+        return super().mean(vectors) + vectors[:1, :1]
+
+
+class ScaledFromZero(MeanSoFar):
+    """Neither the scale nor the layer can leave zero, since the other one is there."""
+
+    def __init__(self, config, width, length):
+        super().__init__(config, width, length)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.scale = nn.Parameter(torch.zeros(width))
+
+    def forward(self, vectors):
+        return super().forward(vectors) * self.scale + self.mean(vectors)
+
+
+class DetachesAtNine(MeanSoFar):
+    def mean(self, vectors):
+        return super().mean(vectors.detach() if self.config.size == 9 else vectors)
+
+
+class FailsInTrainingAtOne(MeanSoFar):
+    def mean(self, vectors):
+        if self.training and self.config.size == 1:
+            raise IndexError("nothing to drop")
+        return super().mean(vectors)
+
+
+class DeviationSoFar(MeanSoFar):
+    """Of one vector the deviation is zero, where its root has no slope."""
+
+    def mean(self, vectors):
+        mean = super().mean(vectors)
+        return mean + (super().mean(vectors.square()) - mean.square()).clamp_min(0).sqrt()
+
+
+class LengthOfTheOpening(NothingToLearn):
+    """The same where there is nothing to learn but what it reads."""
+
+    def forward(self, vectors):
+        steps = torch.diff(vectors, dim=1, prepend=vectors[:, :1])
+        return super().forward(vectors) + steps.square().sum(2, keepdim=True).sqrt()
+
+
 # --- the tables -------------------------------------------------------------------------------------------------------
 
 
@@ -357,7 +485,13 @@ def fails_at_nine(config, context):
     return object()
 
 
+def history(module):
+    """How a block is built that makes histories' modules."""
+    return lambda config, _context: SimpleNamespace(module=partial(module, config))
+
+
 RANKING = frozenset({"ranking", "negatives"})
+OFFERS = {"losses": RANKING, "blocks": frozenset({"history"})}
 
 
 class Case(NamedTuple):
@@ -433,7 +567,45 @@ META_LEARNERS = [
     Case(UpTheHill, "moves_towards_the_support", "the mean squared error on the support goes from"),
 ]
 BLOCKS = [
-    Case(fails_at_nine, "builds_at_every_corner", "size=9: build raised ValueError: too large", {"config": Settings}),
+    Case(
+        fails_at_nine,
+        "builds_at_every_corner",
+        "size=9: build raised ValueError: too large",
+        {"config": Settings, "offers": frozenset()},
+    ),
+    Case(
+        history(LastOnly),
+        "history_gives_a_summary_at_every_place",
+        "[3, 7, 8] became [3, 1, 8]",
+        also=("history_sees_no_later_vector",),
+    ),
+    Case(history(TwiceAsWide), "history_gives_a_summary_at_every_place", "[3, 1, 8] became [3, 1, 16]"),
+    Case(
+        history(OnePlaceTooFew),
+        "history_gives_a_summary_at_every_place",
+        "summing up 10 vectors of at most 10: it raised IndexError",
+    ),
+    Case(history(ByPlacesLeft), "history_gives_a_summary_at_every_place", "of 10 vectors it makes NaN"),
+    Case(history(MeanOfTheList), "history_sees_no_later_vector", "summary 0 changes when later vectors are there"),
+    Case(history(ScaledByTheList), "history_sees_no_later_vector", "summary 0 changes when later vectors are there"),
+    Case(history(EachAlone), "history_sees_no_later_vector", "does not depend on the first vector"),
+    Case(history(CentresTheBatch), "history_reads_each_list_alone", "list 0 alone has other summaries"),
+    Case(history(FirstListLeads), "history_reads_each_list_alone", "list 1 alone has other summaries"),
+    Case(history(ScaledFromZero), "history_learns", "the defaults: no gradient reaches a parameter"),
+    Case(
+        history(DetachesAtNine),
+        "history_learns",
+        "size=9: no gradient reaches the vectors that it reads",
+        {"config": Settings},
+    ),
+    Case(
+        history(FailsInTrainingAtOne),
+        "history_learns",
+        "size=1: it raised IndexError: nothing to drop",
+        {"config": Settings},
+    ),
+    Case(history(DeviationSoFar), "history_learns", "a gradient of the vectors is NaN or infinite"),
+    Case(history(LengthOfTheOpening), "history_learns", "a gradient of the vectors is NaN or infinite"),
 ]
 SOUND = [
     ("samplers", Even),
@@ -442,6 +614,8 @@ SOUND = [
     ("losses", Margin),
     ("schedules", Halving),
     ("meta_learners", OneStep),
+    ("blocks", history(MeanSoFar)),
+    ("blocks", history(NothingToLearn)),
 ]
 BROKEN = {
     "samplers": SAMPLERS,
@@ -456,7 +630,7 @@ CASES = [pytest.param(kind, case, id=f"{kind}-{case.check}") for kind, cases in 
 
 def with_plugin(kind, build, **given):
     """The built-ins and one more of this kind, "mine"."""
-    offers = RANKING if kind == "losses" else frozenset()
+    offers = OFFERS.get(kind, frozenset())
     factory = (lambda _, context: build(context)) if isinstance(build, type) else build
     spec_class = MetaLearnerSpec if kind == "meta_learners" else PartSpec
     spec = spec_class(**{"name": "mine", "api_version": 1, "offers": offers, "build": factory, **given})

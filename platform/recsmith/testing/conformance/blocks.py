@@ -35,7 +35,8 @@ def history_gives_a_summary_at_every_place(subject: Subject) -> None:
     """It makes a finite summary of the asked width at every place, for any length up to the longest."""
     for length in (1, T, LENGTH):
         vectors = _vectors(length)
-        summaries = _module(subject)(vectors)
+        with attempt(f"summing up {length} vectors of at most {LENGTH}"):
+            summaries = _module(subject)(vectors)
         expect(summaries.shape == vectors.shape, f"{list(vectors.shape)} became {list(summaries.shape)}")
         expect(bool(summaries.isfinite().all()), f"of {length} vectors it makes NaN or infinity")
 
@@ -66,8 +67,9 @@ def history_learns(subject: Subject) -> None:
         with attempt(label):
             vectors = _vectors(T).requires_grad_()
             expect_learns(_module(subject, choice).train(), (vectors,), label)
-            reached = vectors.grad is not None and bool(vectors.grad.any())
-            expect(reached, f"{label}: no gradient reaches the vectors that it reads")
+            reached = torch.zeros(()) if vectors.grad is None else vectors.grad
+            expect(bool(reached.any()), f"{label}: no gradient reaches the vectors that it reads")
+            expect(bool(reached.isfinite().all()), f"{label}: a gradient of the vectors is NaN or infinite")
 
 
 CHECKS = (

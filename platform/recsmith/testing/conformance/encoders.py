@@ -26,6 +26,8 @@ from recsmith.testing.conformance.subject import NotApplicableError, bits, expec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import Tensor
+
     from recsmith.contracts.config import Choice
     from recsmith.contracts.data import Column
     from recsmith.contracts.plugins import Encoder
@@ -197,31 +199,28 @@ def every_corner_fits(subject: Subject) -> None:
 
 def module_makes_vectors(subject: Subject) -> None:
     """Its module makes a finite vector of the asked width of every row, alone as among others, in every corner."""
-    for column, label, choice in _learning(subject):
-        encoder: Any = _fitted(subject, column, choice)
-        rows = torch.from_numpy(dense(encoder.features(column)))
+    for what, encoder, rows in _learning(subject):
         for width in (4, 16):
-            module = seeded(partial(encoder.module, width)).eval()
-            with torch.no_grad():
+            with attempt(f"{what}, width {width}"), torch.no_grad():
+                module = seeded(partial(encoder.module, width)).eval()
                 vectors, alone = module(rows), module(rows[:1])
             shape = list(vectors.shape)
-            expect(shape == [ROWS, width], f"{column.role}, {label}: {shape} for {ROWS} rows and width {width}")
-            expect(bool(vectors.isfinite().all()), f"{column.role}, {label}: vectors hold NaN or infinity")
-            expect(
-                close(alone, vectors[:1]), f"{column.role}, {label}: a row alone has another vector than among others"
-            )
+            expect(shape == [ROWS, width], f"{what}: {shape} for {ROWS} rows and width {width}")
+            expect(bool(vectors.isfinite().all()), f"{what}: vectors hold NaN or infinity")
+            expect(close(alone, vectors[:1]), f"{what}: a row alone has another vector than among others")
 
 
 def module_learns(subject: Subject) -> None:
     """Gradients reach the parameters of its module, in every corner, and a fresh one follows from the seed."""
-    for column, label, choice in _learning(subject):
-        encoder: Any = _fitted(subject, column, choice)
-        rows = torch.from_numpy(dense(encoder.features(column)))
-        module = seeded(partial(encoder.module, 8)).train()
-        expect_learns(module, (rows,), f"{column.role}, {label}")
-        one, other = (seeded(partial(encoder.module, 8)).state_dict() for _ in range(2))
-        same = one.keys() == other.keys() and all(bits(one[name]) == bits(other[name]) for name in one)
-        expect(same, f"{column.role}, {label}: the seed of torch's generator does not decide its weights alone")
+    for what, encoder, rows in _learning(subject):
+        with attempt(what):
+            module = seeded(partial(encoder.module, 8)).train()
+            learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            expect(learnt, f"{what}: its module has no parameter that learns")
+            expect_learns(module, (rows,), what)
+            one, other = (seeded(partial(encoder.module, 8)).state_dict() for _ in range(2))
+            same = one.keys() == other.keys() and all(bits(one[name]) == bits(other[name]) for name in one)
+            expect(same, f"{what}: the seed of torch's generator does not decide its weights alone")
 
 
 CHECKS = (
@@ -254,13 +253,14 @@ def _columns(subject: Subject) -> Iterator[Column]:
             yield column_of(role, subject.folder)
 
 
-def _learning(subject: Subject) -> Iterator[tuple[Column, str, Choice]]:
-    """Every role and corner of an encoder that learns with the model."""
+def _learning(subject: Subject) -> Iterator[tuple[str, Any, Tensor]]:
+    """An encoder that learns with the model, fitted for every role and corner, and what its module reads."""
     if GRADIENTS not in subject.spec.needs:
         raise NotApplicableError("it does not learn with the model")
     for column in _columns(subject):
         for label, choice in subject.corners():
-            yield column, label, choice
+            encoder = _fitted(subject, column, choice)
+            yield f"{column.role}, {label}", encoder, torch.from_numpy(dense(encoder.features(column)))
 
 
 def _built(subject: Subject, choice: Choice | None = None, seed: int = 0) -> Any:

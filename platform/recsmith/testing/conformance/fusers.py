@@ -99,7 +99,8 @@ def module_joins_vectors(subject: Subject) -> None:
     for label, choice in _corners_of_modules(subject):
         for columns in (1, 2, 5):
             vectors, known = _vectors(columns)
-            fused = _module(subject, columns, choice)(vectors, known)
+            with attempt(f"{label}: joining the vectors of {columns} columns"):
+                fused = _module(subject, columns, choice)(vectors, known)
             shape = list(fused.shape)
             expect(shape == [ROWS, WIDTH], f"{label}: {columns} columns became {shape}, not {[ROWS, WIDTH]}")
             expect(bool(fused.isfinite().all()), f"{label}: of {columns} columns it makes NaN or infinity")
@@ -110,16 +111,22 @@ def module_passes_over_what_is_not_known(subject: Subject) -> None:
     vectors, known = _vectors(3)
     module = _module(subject, 3)
     first = module(vectors, known)
-    other = torch.where(known.unsqueeze(2), vectors, vectors + 7.0)
-    expect(close(module(other, known), first), "vectors of columns that are not known change the result")
+    others = vectors.roll(1, 0)  # of other rows: a sum would be lost on a module that brings vectors to one size
+    hidden = torch.where(known.unsqueeze(2), vectors, others)
+    expect(close(module(hidden, known), first), "vectors of columns that are not known change the result")
     expect(not first[UNKNOWN].any(), f"where no column is known the result is {first[UNKNOWN][:4].tolist()}, not zeros")
-    expect(not close(module(vectors + 1.0, known), first), "vectors of known columns do not change the result")
+    expect(not close(module(others, known), first), "vectors of known columns do not change the result")
 
 
 def module_learns(subject: Subject) -> None:
-    """Gradients are finite and reach its parameters, in every corner, also where nothing is known."""
+    """Gradients are finite and reach its parameters and the vectors, in every corner, also where nothing is known."""
     for label, choice in _corners_of_modules(subject):
-        expect_learns(_module(subject, 3, choice).train(), _vectors(3), label)
+        vectors, known = _vectors(3)
+        with attempt(label):
+            expect_learns(_module(subject, 3, choice).train(), (vectors.requires_grad_(), known), label)
+        reached = torch.zeros(()) if vectors.grad is None else vectors.grad
+        expect(bool(reached.any()), f"{label}: no gradient reaches the vectors that it joins")
+        expect(bool(reached.isfinite().all()), f"{label}: a gradient of the vectors is NaN or infinite")
 
 
 def columns_are_not_written_to(subject: Subject) -> None:
@@ -176,6 +183,7 @@ def _module(subject: Subject, columns: int, choice: Choice | None = None) -> Any
     """A fresh module that serves."""
     fuser = _made(subject, choice)
     if not hasattr(fuser, "module"):
+        expect(GRADIENTS not in subject.spec.needs, f"it needs {GRADIENTS!r}, but has no module")
         raise NotApplicableError("it has no module")
     return seeded(lambda: fuser.module(columns, WIDTH)).eval()
 
