@@ -200,6 +200,7 @@ class LogColumns:
     timestamp: LongArray | None  # [N] Unix seconds
     value: DoubleArray | None  # [N]
     ordered: bool  # the row order means something (timestamps, or the plan says `order: rows`)
+    split: npt.NDArray[np.int8] | None = None  # [N] what the column `split` says: TRAIN, VALID, TEST, UNUSED
 
     @property
     def user_counts(self) -> LongArray:

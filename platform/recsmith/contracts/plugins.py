@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 API_VERSION = 1
 
-LOG_CAPABILITIES = frozenset({"timestamps", "order", "values", "item_features", "user_features", "small_catalogue"})
+LOG_CAPABILITIES = frozenset(
+    {"timestamps", "order", "values", "split", "item_features", "user_features", "small_catalogue"}
+)
 
 GRADIENTS = "gradients"  # what an encoder or fuser needs that learns with a gradient model
 

@@ -40,6 +40,8 @@ class Dataset:
     timestamp: LongArray | None = None  # [N] Unix seconds
     value: DoubleArray | None = None  # [N]
     weight: FloatArray | None = None  # [N]
+    split: npt.NDArray[np.int8] | None = None  # [N] TRAIN, VALID, TEST or UNUSED, where the log carries labels
+    split_fault: str = ""  # why the labels that the log carries cannot be used; for whoever asks for them
     context: tuple[Column, ...] = ()  # [N] each
     items: tuple[Column, ...] = ()  # [I] each
     users: tuple[Column, ...] = ()  # [U] each
@@ -58,7 +60,12 @@ class Dataset:
     def log(self) -> LogColumns:
         """What a splitter sees."""
         return LogColumns(
-            self.user.astype(np.int64), self.item.astype(np.int64), self.timestamp, self.value, self.ordered
+            user=self.user.astype(np.int64),
+            item=self.item.astype(np.int64),
+            timestamp=self.timestamp,
+            value=self.value,
+            ordered=self.ordered,
+            split=self.split,
         )
 
     @property
@@ -68,6 +75,7 @@ class Dataset:
             "timestamps": self.timestamp is not None,
             "order": self.ordered,
             "values": self.value is not None,
+            "split": self.split is not None,
             "item_features": any(column.role != "id" for column in self.items),
             "user_features": any(column.role != "id" for column in self.users),
         }
@@ -82,6 +90,7 @@ class Dataset:
             timestamp=None if self.timestamp is None else self.timestamp[rows],
             value=None if self.value is None else self.value[rows],
             weight=None if self.weight is None else self.weight[rows],
+            split=None if self.split is None else self.split[rows],
             context=tuple(replace(column, values=column.values[rows]) for column in self.context),
         )
 

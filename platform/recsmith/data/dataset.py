@@ -15,11 +15,12 @@ from recsmith.contracts.plugins import RawTables
 from recsmith.data.coded import Dataset, fingerprint, spread
 from recsmith.data.names import SET_APART, Assigned, assign, key_column
 from recsmith.data.roles import columns_of, infer, shaped
-from recsmith.data.values import Place, complete_numbers, identifiers, missing, moments
+from recsmith.data.values import Place, complete_numbers, identifiers, labels, missing, moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy.typing as npt
     import pandas as pd
 
     from recsmith.contracts.data import BoolArray, FloatArray, IntArray, Role
@@ -100,6 +101,7 @@ def assemble(raw: RawTables, plan: DataPlan, reader: str) -> Dataset:
         raise PlanError(f"{origin}: `order: time` needs a timestamp column. Name it: `data.columns.timestamp`.")
     value = None if names.value is None else complete_numbers(frame[names.value], Place(origin, names.value))
     weight, event_notes = _weights(frame, names, plan.columns.event_weights, origin)
+    split, split_fault = _labels(frame, names, origin)
     spare = [name for name in map(str, frame.columns) if name not in (*names.named.values(), SET_APART)]
     dataset = Dataset(
         user=user,
@@ -110,6 +112,8 @@ def assemble(raw: RawTables, plan: DataPlan, reader: str) -> Dataset:
         timestamp=None if stamps is None else stamps.seconds,
         value=value,
         weight=weight,
+        split=split,
+        split_fault=split_fault,
         context=_context(frame, plan.columns.context, origin, raw.base),
         items=() if items is None else items.aligned(item_ids),
         users=() if users is None else users.aligned(user_ids),
@@ -248,6 +252,16 @@ def _weights(
         np.asarray(~events.astype(str).isin(list(weights))), events, "has no weight in `data.columns.event_weights`."
     )
     return events.astype(str).map(weights).to_numpy(np.float32), ()
+
+
+def _labels(frame: pd.DataFrame, names: Assigned, origin: str) -> tuple[npt.NDArray[np.int8] | None, str]:
+    """The split that the log carries, or why it cannot be used: only a splitter that needs it may stumble over it."""
+    if SET_APART not in frame.columns or SET_APART in names.named.values():
+        return None, ""
+    try:
+        return labels(frame[SET_APART], Place(origin, SET_APART)), ""
+    except DataError as error:
+        return None, str(error)
 
 
 def _context(frame: pd.DataFrame, roles: Mapping[str, Role], origin: str, base: Path | None) -> tuple[Column, ...]:

@@ -29,7 +29,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {  # compared without case and punctuati
     "event": ("event", "eventtype", "action", "behavior", "behaviour", "interactiontype"),
 }
 IGNORED = "none"  # what the plan says to leave an optional column aside
-SET_APART = "split"  # a column that some logs carry; never used unasked
+SET_APART = "split"  # a column of labels that some logs carry; only a splitter that needs it uses it
 LISTED = 20  # names of columns in a sentence
 
 
@@ -85,7 +85,7 @@ def assign(columns: Sequence[str], plan: Columns, origin: str) -> Assigned:
     if user == item:
         raise DataError(f"{origin}: the column {user!r} cannot be both user and item.")
     if SET_APART in columns and SET_APART not in plan.context:
-        notes.append(f"the column {SET_APART!r} is not used: the plan's split decides.")
+        notes.append(f"the column {SET_APART!r} is not used, unless the plan says `split: published`.")
     return Assigned(user, item, taken["timestamp"], taken["value"], taken["event"], tuple(notes))
 
 

@@ -200,20 +200,27 @@ def _paths(values: npt.NDArray[Any], place: Place, base: Path) -> npt.NDArray[An
 
 def _matrix(series: pd.Series[Any], place: Place) -> npt.NDArray[np.float32]:
     """Float32 [R, D]; a missing vector is a row of zeros."""
-    rows: dict[int, npt.NDArray[np.float32]] = {}
-    for row in np.flatnonzero(~missing(series)).tolist():
-        value = series.iloc[row]
-        try:
-            vector = np.asarray(_parts(value) if isinstance(value, str) else value, np.float32).ravel()
-        except (TypeError, ValueError) as error:
-            raise place.fault(row, f"{str(value)[:60]!r} is no vector of numbers.") from error
-        if not np.isfinite(vector).all():
-            raise place.fault(row, "the vector holds NaN or infinity.")
-        rows[row] = vector
-    width = len(next(iter(rows.values())))
-    matrix = np.zeros((len(series), width), np.float32)
-    for row, vector in rows.items():
+    there = np.flatnonzero(~missing(series))
+    cells = series.astype(object).to_numpy()[there]
+    with np.errstate(over="ignore"):  # a number too large for float32 is infinite, and told as such
+        vectors = [_vector(cell, row, place) for row, cell in zip(there.tolist(), cells, strict=True)]
+    width = len(vectors[0])
+    for row, vector in zip(there.tolist(), vectors, strict=True):
         if len(vector) != width:
             raise place.fault(row, f"the vector has {len(vector)} numbers, the first one has {width}.")
-        matrix[row] = vector
+    block = np.concatenate(vectors).reshape(len(vectors), width)
+    finite = np.isfinite(block).all(axis=1)
+    if not finite.all():
+        raise place.fault(int(there[np.argmin(finite)]), "the vector holds NaN or infinity.")
+    if len(there) == len(series):
+        return block
+    matrix = np.zeros((len(series), width), np.float32)
+    matrix[there] = block
     return matrix
+
+
+def _vector(cell: Any, row: int, place: Place) -> npt.NDArray[np.float32]:
+    try:
+        return np.asarray(_parts(cell) if isinstance(cell, str) else cell, np.float32).ravel()
+    except (TypeError, ValueError) as error:
+        raise place.fault(row, f"{str(cell)[:60]!r} is no vector of numbers.") from error

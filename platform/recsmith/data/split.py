@@ -31,6 +31,7 @@ USUAL: dict[Scenario, str] = {  # the splitter of a scenario whose plan names no
 }
 WITH_TABLE: tuple[Scenario, ...] = ("cold_item", "both_cold")  # their catalogue holds the items of the item table
 FEWEST = 3  # interactions of a user who is judged
+IN_WORDS = {"split": "a column `split` of labels"}  # needs whose name alone says little
 
 
 @dataclass(eq=False)
@@ -125,9 +126,12 @@ def _refuse_unfit(spec: SplitterSpec, scenario: Scenario, dataset: Dataset) -> N
     if scenario not in spec.scenarios:
         makes = ", ".join(sorted(spec.scenarios))
         raise PlanError(f"split {spec.name}: it does not make the scenario {scenario}, but {makes}. Name another one.")
+    if "split" in spec.needs and dataset.split_fault:
+        raise DataError(dataset.split_fault)
     lacking = spec.needs - dataset.capabilities
     if lacking:
-        raise PlanError(f"split {spec.name}: it needs {', '.join(sorted(lacking))}, which {dataset.source} lacks.")
+        words = ", ".join(IN_WORDS.get(need, need) for need in sorted(lacking))
+        raise PlanError(f"split {spec.name}: it needs {words}, which {dataset.source} lacks.")
     if scenario == "rating" and dataset.value is None:
         raise DataError(f"{dataset.source}: the scenario rating needs ratings. Name them: `data.columns.value`.")
 
@@ -146,7 +150,18 @@ def _fold(
     dataset: Dataset, assignment: npt.NDArray[np.int8], *, sealed: bool, with_table: bool, split_hash: str
 ) -> Fold:
     train, target, support = _masks(assignment, sealed=sealed)
-    return numbered(dataset, train, target, support, with_table=with_table, split_hash=split_hash)
+    unborn = None if sealed or not with_table else _only_in_test(dataset, assignment)
+    return numbered(dataset, train, target, support, with_table=with_table, without=unborn, split_hash=split_hash)
+
+
+def _only_in_test(dataset: Dataset, assignment: npt.NDArray[np.int8]) -> BoolArray:
+    """The items that nobody takes before the test, [I]: in validation they do not exist yet.
+
+    As candidates there they would count against whoever recommends them, though users take them, a little later.
+    """
+    in_test = np.isin(assignment, (TEST, TEST_SUPPORT))
+    occurs = [np.bincount(dataset.item[rows], minlength=len(dataset.item_ids)) > 0 for rows in (in_test, ~in_test)]
+    return occurs[0] & ~occurs[1]
 
 
 def _judged(dataset: Dataset, assignment: npt.NDArray[np.int8], *, sealed: bool, choice: Choice) -> int:

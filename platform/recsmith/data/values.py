@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from recsmith.contracts.data import TEST, TRAIN, UNUSED, VALID
 from recsmith.contracts.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ UNITS = (  # of an epoch: name, ticks per second, and the size from which on it 
     ("seconds", 1, 0),
 )
 DATE_FORMATS = ("ISO8601", "%d-%b-%Y", "%d %b %Y")  # the unambiguous ones
+LABELS = {  # of a split that the log carries, in any case
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("valid", "validation", "val", "dev"), VALID),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
 
 ObjectArray = npt.NDArray[np.object_]
 
@@ -103,6 +109,22 @@ def complete_numbers(series: pd.Series[Any], place: Place) -> DoubleArray:
     if bad.any():
         raise place.fault(int(np.argmax(bad)), "the value is missing. Drop the row, or set the column's role to none.")
     return values
+
+
+def labels(series: pd.Series[Any], place: Place) -> npt.NDArray[np.int8]:
+    """TRAIN, VALID or TEST as the texts say, [N]; UNUSED where there is none.
+
+    Raises:
+        DataError: a text is no label.
+    """
+    import pandas as pd
+
+    written = series.astype(object).astype(str).where(~missing(series))  # also of cells that cannot be compared
+    codes, kinds = pd.factorize(written)
+    texts = [str(kind).strip().lower() for kind in kinds] + [""]  # the last one is that of a missing label, code -1
+    unknown = np.array([text != "" and text not in LABELS for text in texts])
+    place.first(unknown[codes], series, f"is no label of a split ({', '.join(LABELS)}).")
+    return np.array([LABELS.get(text, UNUSED) for text in texts], np.int8)[codes]
 
 
 def _as_text(series: pd.Series[Any]) -> pd.Series[Any]:

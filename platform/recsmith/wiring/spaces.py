@@ -42,6 +42,7 @@ _REASONS = {
     "timestamps": "the log has no timestamps",
     "order": "the log has no order (no timestamps, and the plan does not say `order: rows`)",
     "values": "the log has no ratings",
+    "split": "the log has no readable column `split`",
     "item_features": "the log has no item columns that an encoder reads",
     "user_features": "the log has no user columns that an encoder reads",
     "small_catalogue": "the catalogue is larger than 50,000 items",

@@ -1,9 +1,12 @@
-"""A folder with `interactions.*` and, where there are, `items.*` and `users.*`; media files lie beside them."""
+"""A folder with `interactions.*` and, where there are, `items.*` and `users.*`; media and vectors beside them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.format import open_memmap
 
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.errors import DataError
@@ -11,6 +14,7 @@ from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import RawTables, ReaderSpec
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from recsmith.contracts.plugins import BuildContext, Reader
@@ -47,10 +51,10 @@ class FolderReader:
         self.table = table
 
     def read(self, source: str | Path) -> RawTables:
-        """The tables of the folder.
+        """The tables of the folder; `items.NAME.npy` and `users.NAME.npy` are one more column of vectors each.
 
         Raises:
-            DataError: there are no interactions, or two files claim to be one table.
+            DataError: there are no interactions, two files claim to be one table, or vectors do not fit their table.
         """
         folder = Path(source)
         interactions = self._one(folder, "interactions")
@@ -60,8 +64,8 @@ class FolderReader:
         found = {"interactions": interactions, "items": items, "users": users}
         return RawTables(
             self._frame(interactions),
-            None if items is None else self._frame(items),
-            None if users is None else self._frame(users),
+            self._with_vectors(folder, "items", items),
+            self._with_vectors(folder, "users", users),
             base=folder.resolve(),
             origin={name: str(path) for name, path in found.items() if path is not None},
         )
@@ -75,6 +79,63 @@ class FolderReader:
 
     def _frame(self, path: Path) -> pd.DataFrame:
         return self.table.read(path).interactions
+
+    def _with_vectors(self, folder: Path, name: str, path: Path | None) -> pd.DataFrame | None:
+        """The table `name`, with a column for each of its files of vectors."""
+        files = [file for file in sorted(folder.glob(f"{name}.?*.npy")) if file.is_file()]
+        if path is None:
+            if files:
+                raise DataError(
+                    f"{files[0]}: there are no {name} to which these vectors belong. Put {name}.csv, .tsv or .parquet "
+                    "beside it, with a row for each vector."
+                )
+            return None
+        frame = self._frame(path)
+        for file in files:
+            column = file.name.removeprefix(f"{name}.").removesuffix(".npy")
+            if column in map(str, frame.columns):
+                raise DataError(f"{file}: {path.name} has a column {column!r} too. Rename one of them.")
+            rows = vectors(file)
+            if len(rows) != len(frame):
+                raise DataError(
+                    f"{file}: {len(rows)} vectors, but {path.name} has {len(frame)} rows. Give each its own."
+                )
+            cells = np.empty(len(rows), object)
+            for number, row in enumerate(rows):
+                cells[number] = row
+            frame[column] = cells
+        return frame
+
+
+def vectors(path: Path) -> npt.NDArray[np.float32]:
+    """The array of a `.npy` file as float32 [R, D]; one number a row, [R], is D = 1. Float32 stays on disk until used.
+
+    Raises:
+        DataError: the file is no array of finite numbers in rows.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            stored = open_memmap(path, mode="r")  # never a pickle, which could run code
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # a damaged header raises anything, TokenError among them
+        raise DataError(f"{path}: this is no readable .npy file of numbers ({_brief(error)}).") from error
+    if stored.dtype.kind not in "fiu":
+        raise DataError(f"{path}: the array holds {stored.dtype}, not numbers. Save float32 or integers.")
+    if stored.ndim not in (1, 2) or not stored.size:
+        raise DataError(f"{path}: the array has the shape {stored.shape}. It should be rows x numbers.")
+    with np.errstate(over="ignore"):  # a number too large for float32 is infinite, and told as such
+        rows = np.ascontiguousarray(stored.reshape(len(stored), -1), np.float32)  # a plain array: cheap views
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{path}: row {np.argmin(finite) + 1}: the vector holds NaN, infinity or a number beyond float32."
+        )
+    return rows
+
+
+def _brief(error: Exception) -> str:
+    return str(error).splitlines()[0][:120].rstrip(".") if str(error) else type(error).__name__
 
 
 def example(folder: Path, interactions: pd.DataFrame) -> Path:

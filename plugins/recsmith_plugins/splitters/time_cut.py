@@ -48,7 +48,7 @@ class TimeCut:
     def __init__(self, config: TimeCutConfig) -> None:
         self.config = config
 
-    def split(self, log: LogColumns, seed: int) -> npt.NDArray[np.int8]:  # noqa: ARG002 - nothing is drawn
+    def split(self, log: LogColumns, seed: int) -> npt.NDArray[np.int8]:
         """Assign every interaction, [N].
 
         A user with fewer than three interactions trains with those before the first cut; later ones are unused.

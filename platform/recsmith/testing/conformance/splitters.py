@@ -139,11 +139,16 @@ def tiny_logs_are_split_or_refused(subject: Subject) -> None:
 
 
 def logs_without_time_are_split(subject: Subject) -> None:
-    """A log without timestamps and values is split, unless the spec says that it needs them."""
+    """A log without timestamps, values and labels is split, unless the spec says that it needs them."""
     needs = set(subject.spec.needs)
     if "timestamps" in needs:
         raise NotApplicableError("it needs timestamps")
-    log = replace(_log(), timestamp=None, value=_log().value if "values" in needs else None)
+    log = replace(
+        _log(),
+        timestamp=None,
+        value=_log().value if "values" in needs else None,
+        split=_log().split if "split" in needs else None,
+    )
     for ordered in (True,) if "order" in needs else (True, False):
         name = "with an order" if ordered else "without an order"
         with attempt(f"splitting a log without timestamps, {name}"):
@@ -200,7 +205,21 @@ def _columns(user: LongArray, item: LongArray) -> LogColumns:
     size = len(user)
     timestamp = FIRST_MOMENT + HOUR * np.arange(size, dtype=np.int64)
     value = np.random.default_rng(1).integers(1, 11, size) / 2
-    return LogColumns(user.astype(np.int64), item.astype(np.int64), timestamp, value, ordered=True)
+    log = LogColumns(user.astype(np.int64), item.astype(np.int64), timestamp, value, ordered=True)
+    return replace(log, split=_published(log))
+
+
+def _published(log: LogColumns) -> Labels:
+    """The split that the log carries: each user's last two interactions are the test, the two before the validation.
+
+    The first interaction of every fifth user has no label.
+    """
+    place = log.places()
+    from_end = log.user_counts[log.user] - 1 - place
+    labels = np.full(len(log.user), TRAIN, np.int8)
+    labels[from_end < 4], labels[from_end < 2] = VALID, TEST  # noqa: PLR2004 - as said above
+    labels[(place == 0) & (log.user % 5 == 0) & (labels == TRAIN)] = UNUSED
+    return labels
 
 
 def _log(_subject: Subject | None = None) -> LogColumns:
@@ -226,6 +245,7 @@ def _dataset(subject: Subject) -> Dataset:
         ordered=True,
         timestamp=log.timestamp,
         value=log.value,
+        split=log.split,
         users=(tables[0],),
         items=(tables[1],),
         in_table=np.ones(ITEMS, bool),
