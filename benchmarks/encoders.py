@@ -3,8 +3,8 @@
     python benchmarks/encoders.py [--items 300] [--threads 2]
 
 Texts, pictures (128 x 128) and sounds (3 s at 16 kHz) are generated (`recsmith.testing.content_logs`). Three figures
-for each encoder with its default settings: encoding, fit included, by the clock; reading what the feature cache kept; and,
-for those that learn with a model, a step of their module, forward and backward. The best of two rounds counts.
+for each encoder with its default settings: encoding, fit included, by the clock; reading what the feature cache kept;
+and, for those that learn with a model, a step of their module, forward and backward. The best of two rounds counts.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python benchmarks/frozen_encoders.py DATA [--trials 20] [--epochs 4]
 
 DATA is ml-1m with plots. Every trial of the first kind reads the plot with none, one or two of four encoders and
-encodes it itself; the second kind is the same trial, but the plot's vectors come ready-made in the item table, as somebody
-would have them who encoded the catalogue before. Same models, settings and seeds, in turns. The counter of the feature cache
-says how often the catalogue was encoded.
+encodes it itself; the second kind is the same trial, but the plot's vectors come ready-made in the item table, as
+somebody would have them who encoded the catalogue before. Same models, settings and seeds, in turns. The counter of
+the feature cache says how often the catalogue was encoded.
 """
 
 from __future__ import annotations
