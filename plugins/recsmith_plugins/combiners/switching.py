@@ -1,6 +1,7 @@
 """Switching: the length of a request's history says which member answers.
 
-The first answers the shortest histories, the last the longest. So a member that needs few interactions serves those who have few, and one that needs many serves those who have many.
+The first answers the shortest histories, the last the longest. So a member that needs few interactions serves those
+who have few, and one that needs many serves those who have many.
 """
 
 from __future__ import annotations

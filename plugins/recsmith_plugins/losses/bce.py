@@ -33,7 +33,7 @@ class BCE:
         self.negatives = negatives
         self.sampler: Sampler | None = sampler
 
-    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:  # noqa: ARG002
+    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:
         """Loss [P] of positives [P] and negatives [P, n]; a negative of -inf counts for nothing."""
         return (softplus(-positive) + softplus(others).sum(-1)) / (self.negatives + 1)
 

@@ -33,7 +33,7 @@ class BPR:
         self.negatives = config.negatives
         self.sampler: Sampler | None = sampler
 
-    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:  # noqa: ARG002
+    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:
         """Loss [P] of positives [P] above negatives [P, n]; a negative of -inf counts for nothing."""
         return softplus(others - positive.unsqueeze(-1)).mean(-1)
 

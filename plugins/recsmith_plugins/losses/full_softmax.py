@@ -32,7 +32,7 @@ class FullSoftmax:
     def __init__(self, config: FullSoftmaxConfig) -> None:
         self.smoothing = config.label_smoothing
 
-    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:  # noqa: ARG002
+    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:
         """Loss [P] of positives [P] among the catalogue's logits [P, I], which hold the positives' own."""
         total = logsumexp(others)
         if self.smoothing == 0.0:

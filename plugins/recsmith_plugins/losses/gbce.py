@@ -40,7 +40,7 @@ class GBCE:
         self.negatives = negatives
         self.sampler: Sampler | None = sampler
 
-    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:  # noqa: ARG002
+    def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:
         """Loss [P] of positives [P] and negatives [P, n]; a negative of -inf counts for nothing."""
         return (self.beta * softplus(-positive) + softplus(others).sum(-1)) / (self.negatives + 1)
 

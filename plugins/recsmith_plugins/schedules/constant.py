@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Constant:
     """A factor of 1."""
 
-    def factor(self, progress: float) -> float:  # noqa: ARG002
+    def factor(self, progress: float) -> float:
         """The factor at `progress`: 1."""
         return 1.0
 

@@ -28,7 +28,7 @@ class Plateau:
         self.best = -math.inf
         self.waited = 0
 
-    def factor(self, progress: float) -> float:  # noqa: ARG002
+    def factor(self, progress: float) -> float:
         """The factor now, whatever the progress."""
         return self.current
 
