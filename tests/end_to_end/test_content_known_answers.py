@@ -30,9 +30,9 @@ FROZEN = [
 ]
 QUICK = {"learning_rate": 5e-3}
 LEARNING = [
-    ("text", "text_cnn", 20, {"training": QUICK, "tower": {"encoder_rate": 1.0}}),
-    ("picture", "image_cnn", 10, {}),
-    ("sound", "audio_cnn", 16, {}),
+    ("text", "text_cnn", 20, {"training": QUICK, "tower": {"encoder_rate": 1.0, "id_dropout": 0.5}}),
+    ("picture", "image_cnn", 10, {"tower": {"id_dropout": 0.5}}),
+    ("sound", "audio_cnn", 16, {"tower": {"id_dropout": 0.5}}),
 ]
 IDS = [("popularity", None), ("item_knn", None), ("ease", None), ("ials", None), ("two_tower", 6)]
 

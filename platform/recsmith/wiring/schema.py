@@ -100,8 +100,9 @@ class _Writer:
             below = {name: self.described(node, name, shape) for name, shape in below.items()}
         patterns = self.merged(_ways(below, own=True))
         settings = mapping({name: shape.schema for name, shape in below.items() if name != STAR}, patterns)
-        names = {"enum": list(below)}
-        choice = {"anyOf": [names, {"type": "array", "items": names, "minItems": 1}, settings]}
+        names, unfit = {"enum": list(below)}, [path for path in self.tree.unfit if path.startswith(f"{node.path}.")]
+        listed = {"enum": [*below, *(path.removeprefix(f"{node.path}.") for path in unfit)]}  # see narrowing
+        choice = {"anyOf": [names, {"type": "array", "items": listed, "minItems": 1}, settings]}
         schema = self.define(node.path, choice if isinstance(node, OptionNode) else settings)
         takes = [isinstance(node, OptionNode), sorted((name, shape.accepts) for name, shape in below.items())]
         accepts = self.number(takes, schema)

@@ -12,13 +12,14 @@ from torch.nn.functional import embedding_bag, gelu
 from recsmith.contracts.config import Config
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith_plugins.blocks.dropout import Dropout
+from recsmith_plugins.blocks.item_features import unit_rows
 from recsmith_plugins.blocks.modalities import left
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recsmith.contracts.content import Content
-    from recsmith.contracts.data import BoolArray, FeatureMatrix
+    from recsmith.contracts.data import BoolArray, FeatureMatrix, FloatArray, LongArray
     from recsmith.contracts.plugins import TrainedEncoder
 
 CHUNK = 512  # rows at once where the whole table is asked for
@@ -32,9 +33,15 @@ class TowerConfig(Config):
     A row that training has not seen has no identity. In training an identity is left out with probability
     `id_dropout`, so that the content learns to do without (DropoutNet); at 1 it is never used. Encoders that learn with
     the model have `encoder_rate` times its learning rate, and are frozen for the first `frozen_epochs`.
+
+    Each row, seen or not, also gets the mean identity of its `lookalikes`: so many seen rows that are most alike in
+    their frozen columns, found once before training (a frozen graph as in FREEDOM, Zhou and Shen 2023,
+    https://arxiv.org/abs/2211.06924). Without `projection` that is all content does, where there are identities.
     """
 
-    id_dropout: Annotated[float, Float(0.0, 1.0)] = 0.5
+    id_dropout: Annotated[float, Float(0.0, 1.0)] = 0.2
+    lookalikes: Annotated[int, Int(0, 20)] = 5  # 0 for none
+    projection: Annotated[bool, Categorical((False, True))] = True  # columns give vectors of their own
     hidden: Annotated[bool, Categorical((False, True))] = False  # a layer more for frozen columns
     modality_dropout: Annotated[float, Float(0.0, 0.6)] = 0.1  # probability that a column is left out in training
     feature_dropout: Annotated[float, Float(0.0, 0.8)] = 0.3  # of the features that a frozen column's vector is made of
@@ -44,7 +51,7 @@ class TowerConfig(Config):
 
 
 class Tower(nn.Module):
-    """Vectors of R rows, [n] row numbers -> [n, D]: content plus identity, where each is known."""
+    """Vectors of R rows, [n] row numbers -> [n, D]: content, identity and lookalikes, where each is known."""
 
     seen: Tensor
 
@@ -57,17 +64,20 @@ class Tower(nn.Module):
         if self.ids is not None:
             nn.init.normal_(self.ids.weight, std=config.init_std)
         self.register_buffer("seen", torch.from_numpy(seen).float().unsqueeze(1), persistent=False)
+        alike = None if content is None or self.ids is None else _alike(content, seen, config.lookalikes)
+        self.lookalikes = None if alike is None else _Lookalikes(*alike)
         self.columns = nn.ModuleDict()
         self.learning = nn.ModuleDict()
-        for name, features in ({} if content is None else _inputs(content)).items():
+        projected = content if config.projection or self.ids is None else None
+        for name, features in ({} if projected is None else _inputs(projected)).items():
             key = f"c{len(self.columns) + len(self.learning)}"  # a module's name holds no dot
-            encoder = None if content is None else content.encoders.get(name)
+            encoder = None if projected is None else projected.encoders.get(name)
             if encoder is None:
                 self.columns[key] = _Frozen(features, D, config)
             else:
                 self.learning[key] = _Learning(features, encoder, D)  # type: ignore[arg-type]
         width = len(self.columns) + len(self.learning)
-        self.fuser = _Mean() if content is None or width == 0 else _fuser(content, width, D)
+        self.fuser = _Mean() if projected is None or width == 0 else _fuser(projected, width, D)
         self.cached: Tensor | None = None
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
@@ -93,7 +103,7 @@ class Tower(nn.Module):
         if self.training:
             known = known * (torch.rand_like(known) >= self.config.id_dropout)
         vectors: Tensor = content + known * self.ids(rows)
-        return vectors
+        return vectors if self.lookalikes is None else vectors + self.lookalikes(rows, self.ids.weight)
 
     def content(self, rows: Tensor) -> Tensor:
         """The part of the vectors that follows from content, [n] -> [n, D]; zeros where there is none."""
@@ -134,6 +144,55 @@ def _inputs(content: Content) -> dict[str, FeatureMatrix]:
     if columns and not content.encoders and not hasattr(content.fuser, "module"):
         return {"fused": content.fused}
     return columns
+
+
+def _alike(content: Content, seen: BoolArray, count: int) -> tuple[LongArray, FloatArray] | None:
+    """Numbers [R, k] of the seen rows most alike to each, itself excepted, and weights [R, k] of sum 1 (or 0).
+
+    Alike is the sum over the frozen columns of the cosine, of dense columns that of the deviation from their mean; rows
+    at right angles or beyond weigh nothing. None without such a column, or with a `count` of 0.
+    """
+    given = [features for name, features in content.features.items() if name not in content.encoders]
+    columns = [unit_rows(_centred(features)) for features in given if features.shape[1]]
+    if not columns or count == 0:
+        return None
+    others = np.flatnonzero(seen)
+    count = min(count, len(others))
+    numbers, weights = np.zeros((content.rows, count), np.int64), np.zeros((content.rows, count), np.float32)
+    for start in range(0, content.rows, CHUNK):
+        rows = np.arange(start, min(start + CHUNK, content.rows))
+        alike = np.zeros((len(rows), len(others)), np.float32)
+        for column in columns:
+            alike += column[rows] @ column[others].T
+        alike[rows[:, None] == others] = 0.0
+        best = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+        numbers[rows], weights[rows] = others[best], np.take_along_axis(alike, best, axis=1).clip(0.0)
+    return numbers, weights / np.maximum(weights.sum(axis=1, keepdims=True), LEAST, dtype=np.float32)
+
+
+def _centred(features: FeatureMatrix) -> FeatureMatrix:
+    """Dense rows less the mean of those that are known; sparse rows as they are."""
+    if not isinstance(features, np.ndarray):
+        return features
+    known = (features != 0).any(axis=1, keepdims=True)
+    centred: FeatureMatrix = (features - features.sum(axis=0) / max(int(known.sum()), 1)) * known
+    return centred
+
+
+class _Lookalikes(nn.Module):
+    """The mean identity of each row's lookalikes."""
+
+    numbers: Tensor  # [R, k]
+    weights: Tensor  # [R, k]
+
+    def __init__(self, numbers: LongArray, weights: FloatArray) -> None:
+        super().__init__()
+        self.register_buffer("numbers", torch.from_numpy(numbers), persistent=False)
+        self.register_buffer("weights", torch.from_numpy(weights), persistent=False)
+
+    def forward(self, rows: Tensor, ids: Tensor) -> Tensor:
+        """[n] and identities [R, D] -> [n, D]."""
+        return embedding_bag(self.numbers[rows], ids, mode="sum", per_sample_weights=self.weights[rows])
 
 
 def _fuser(content: Content, columns: int, D: int) -> nn.Module:

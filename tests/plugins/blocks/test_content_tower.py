@@ -13,7 +13,7 @@ from recsmith_plugins.blocks.modalities import left
 from recsmith_plugins.encoders.text_cnn import TextCNN, TextCNNConfig
 from recsmith_plugins.fusers.concatenate import Concatenate, ConcatenateConfig
 
-PLAIN = TowerConfig(id_dropout=0.0, feature_dropout=0.0, modality_dropout=0.0)
+PLAIN = TowerConfig(id_dropout=0.0, lookalikes=0, feature_dropout=0.0, modality_dropout=0.0)
 SEEN = np.array([True, True, False, False])
 DENSE = np.array([[1, 0, 2], [0, 3, 0], [0, 0, 0], [1, 0, 2]], np.float32)
 
@@ -41,6 +41,35 @@ def test_a_row_that_training_has_not_seen_is_its_content_alone():
     assert np.array_equal(table[2:], own[2:])
     assert not table[2].any()
     assert np.allclose(table[:2] - own[:2], module.ids.weight[:2].detach().numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize("projection", [False, True])
+def test_lookalikes_give_their_mean_identity_by_cosine(projection):
+    """Row 3 is at 0.6 and 0.8 to rows 0 and 1, row 0 at right angles to row 1, and row 2 has no content."""
+    words = sparse.csr_array(np.array([[1, 0], [0, 2], [0, 0], [3, 4]], np.float32))
+    settings = {"lookalikes": 2, "projection": projection}
+    module = tower(replace_config(**settings), given=content(a=words))
+    table, ids = served(module), module.ids.weight.detach().numpy()
+    with torch.no_grad():
+        own = module.content(torch.arange(4)).numpy()
+    assert own.any() == projection
+    expected = np.stack([ids[0], ids[1], np.zeros(8), (0.6 * ids[0] + 0.8 * ids[1]) / 1.4])
+    assert np.allclose(table - own, expected, atol=1e-6)
+
+
+def test_lookalikes_of_dense_columns_are_alike_in_their_deviation_from_the_mean():
+    """Rows 0, 1 and 3 deviate from their mean (10, 1) by (1, 0), (-1, -1) and (0, 1)."""
+    features = np.array([[11, 1], [9, 0], [0, 0], [10, 2]], np.float32)
+    module = tower(replace_config(lookalikes=1, projection=False), given=content(a=features))
+    assert not served(module)[2:].any()  # row 0 is at right angles, row 1 beyond
+    assert np.allclose(served(module)[:2], module.ids.weight[:2].detach().numpy(), atol=1e-7)
+
+
+def test_without_identities_content_is_projected_all_the_same():
+    features = content(a=DENSE)
+    module = tower(replace_config(id_dropout=1.0, projection=False), given=features)
+    assert np.array_equal(served(module), served(tower(replace_config(id_dropout=1.0), given=features)))
+    assert served(module)[3].any()
 
 
 def test_sparse_features_give_the_vectors_of_dense_ones():
