@@ -150,9 +150,9 @@ class Found:
 
 def study(log: Log, part: str, family: str, settings: argparse.Namespace, folder: Path) -> Found:
     """Search a family, learn its best again, judge it."""
-    models = FAMILIES[family]
+    models = {**FAMILIES, "hybrid": settings.hybrid, "id-only": settings.id_only}[family]
     space: dict[str, Any] = {EPOCHS: 8} if any(model in LEARNING for model in models) else {}
-    if family == "id-only":
+    if "two_tower" in models and family == "id-only":
         space |= {f"model.two_tower.content.encoders.{column}": "none" for column in log.roles}
     split = {
         "cold": Choice(name="cold_item", params={"test": 0.2, "valid": 0.1}),
@@ -193,6 +193,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--logs", nargs="+", choices=LOGS, default=list(LOGS))
     parser.add_argument("--parts", nargs="+", choices=("cold", "warm"), default=["cold", "warm"])
+    parser.add_argument("--hybrid", nargs="+", default=FAMILIES["hybrid"], help="these models only")
+    parser.add_argument("--id-only", nargs="+", default=FAMILIES["id-only"], help="these models only")
     parser.add_argument("--trials", type=int, default=18)
     parser.add_argument("--minutes", type=float, default=4.0, help="at most, of each search and its refit")
     parser.add_argument("--seed", type=int, default=1)
