@@ -32,7 +32,7 @@ class EASEContentConfig(Config):
     """
 
     content: ItemContent = ItemContent()
-    l2: Annotated[float, Float(1.0, 10_000.0, log=True)] = 200.0
+    l2: Annotated[float, Float(1.0, 10_000.0, log=True)] = 500.0
     side: Annotated[float, Float(0.1, 1_000.0, log=True)] = 10.0
     smoothing: Annotated[float, Float(0.01, 100.0, log=True)] = 3.0
     own: Annotated[float, Float(0.01, 10.0, log=True)] = 0.5
