@@ -14,6 +14,7 @@ from recsmith.contracts.domains import Float, Int, Narrowed, OneOf
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
+from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,11 +98,11 @@ class BPRMF:
 
     def state(self) -> State:
         """The tables."""
-        return State({}, {name: value.cpu().numpy().copy() for name, value in self.module.state_dict().items()})
+        return state_of(self.module)
 
     def load(self, state: State) -> None:
         """Take the tables."""
-        self.module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()})
+        load_into(self.module, state)
 
 
 def build(config: BPRMFConfig, context: BuildContext) -> BPRMF:

@@ -15,16 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from recsmith.contracts.config import Choice, Config
-from recsmith.contracts.data import FloatArray, Requests, State
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.dropout import Dropout
 from recsmith_plugins.blocks.histories import padded
+from recsmith_plugins.blocks.parameters import load_into, state_of
 from recsmith_plugins.blocks.transformer import NORMS, Block
 
 if TYPE_CHECKING:
+    from recsmith.contracts.data import FloatArray, Requests, State
     from recsmith.contracts.training import Batch
 
 CHUNK = 256  # requests scored at once
@@ -122,12 +123,11 @@ class SASRec:
 
     def state(self) -> State:
         """The network's parameters."""
-        return State({}, {name: value.cpu().numpy().copy() for name, value in self.module.state_dict().items()})
+        return state_of(self.module)
 
     def load(self, state: State) -> None:
         """Take the network's parameters."""
-        self.module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()})
-        self.module.eval()
+        load_into(self.module, state)
 
 
 def build(config: SASRecConfig, context: BuildContext) -> SASRec:

@@ -22,6 +22,7 @@ from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.content_tower import Tower, TowerConfig, pace
 from recsmith_plugins.blocks.histories import padded
+from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,12 +129,11 @@ class TwoTower:
 
     def state(self) -> State:
         """The network's parameters; encoded columns are none."""
-        return State({}, {name: value.cpu().numpy().copy() for name, value in self.module.state_dict().items()})
+        return state_of(self.module)
 
     def load(self, state: State) -> None:
         """Take the network's parameters."""
-        self.module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()})
-        self.module.eval()
+        load_into(self.module, state)
 
 
 def build(config: TwoTowerConfig, context: BuildContext) -> TwoTower:

@@ -16,6 +16,7 @@ from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.content_tower import Tower, TowerConfig, pace
+from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ class VBPRConfig(Config):
     dim: Annotated[int, Int(8, 128, log=True)] = 32  # of the latent vectors
     content_dim: Annotated[int, Int(8, 128, log=True)] = 32  # of the vectors that follow from content
     content: ItemContent = ItemContent()
-    tower: TowerConfig = TowerConfig(id_dropout=0.2)
+    tower: TowerConfig = TowerConfig()
     meta_learner: Annotated[Choice, OneOf("meta_learners", needs=frozenset({"closed_form"}))] = Choice(
         name="ridge_fold_in"
     )
@@ -132,12 +133,11 @@ class VBPR:
 
     def state(self) -> State:
         """The network's parameters; encoded columns are none."""
-        return State({}, {name: value.cpu().numpy().copy() for name, value in self.module.state_dict().items()})
+        return state_of(self.module)
 
     def load(self, state: State) -> None:
         """Take the network's parameters."""
-        self.module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()})
-        self.module.eval()
+        load_into(self.module, state)
 
 
 def build(config: VBPRConfig, context: BuildContext) -> VBPR:
