@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from recsmith.contracts.data import Histories, Interactions
 from recsmith.testing.logs import histories_of
@@ -107,3 +109,36 @@ def test_histories_without_an_order_are_shuffled_anew_in_every_epoch_and_lose_no
     assert first != second
     assert first != list(range(30))
     assert epoch(1) == first
+
+
+def test_every_kind_of_example_brings_moments_ratings_and_weights_along():
+    """Items name their position; moment, rating and weight follow from it."""
+    lists = [np.arange(3), np.arange(3, 4), np.arange(4, 11)]
+    histories = histories_of(lists, [row + 1 for row in lists])
+    place = np.arange(11)
+    histories = replace(histories, timestamp=place * 10, weight=(place + 100).astype(np.float32))
+    log = Interactions(histories, 3, 11, ordered=True)
+    for kind in ("pairs", "sequences", "user_rows"):
+        for batch in make_examples(kind, log, batch_size=2, device="cpu", length=4).epoch(0, 1).batches:
+            assert (batch.positives + 100).tolist() == batch.weights.tolist()
+            if kind == "pairs":
+                assert (batch.positives + 1).tolist() == batch.values.tolist()
+            if kind == "sequences":
+                opened = torch.where(batch.inputs > 0, batch.inputs - 1, batch.targets.clamp_min(0))
+                assert (10 * opened).tolist() == batch.times.tolist()
+
+
+def test_repeats_in_a_row_are_one_positive_of_their_summed_weight():
+    histories = replace(histories_of([[2, 1, 2]]), weight=np.array([1.0, 5.0, 3.0], np.float32))
+    log = Interactions(histories, 1, 4, ordered=True)
+    (batch,) = make_examples("user_rows", log, batch_size=2, device="cpu").epoch(0, 1).batches
+    assert (batch.positives.tolist(), batch.weights.tolist()) == ([1, 2], [5.0, 4.0])
+
+
+def test_without_order_weights_are_shuffled_with_their_items():
+    histories = replace(histories_of([np.arange(9)]), weight=np.arange(9, dtype=np.float32))
+    log = Interactions(histories, 1, 9, ordered=False)
+    (batch,) = make_examples("sequences", log, batch_size=2, device="cpu", length=20).epoch(0, 1).batches
+    assert batch.positives.tolist() != list(range(9))
+    assert batch.positives.tolist() == batch.weights.tolist()
+    assert batch.times is None

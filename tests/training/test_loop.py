@@ -22,9 +22,10 @@ def built(learning, interactions, *, model="sasrec", seed=0, **training):
     params = SMALL if model == "sasrec" else {"dim": 8}
     settings = {"batch_size": 16, **training}
     context = learning.context(item_counts=interactions.counts, users=interactions.users, seed=seed)
-    made = learning.build("models", Choice(name=model, params={**params, "training": settings}), context)
+    choice = Choice(name=model, params={**params, "training": settings})
+    made, config = learning.build("models", choice, context), learning.config("models", choice)
     kind = learning.spec("models", model).examples
-    return made, (made, made.config.training, kind, interactions, context)
+    return made, (made, config.training, kind, interactions, context)
 
 
 def weights(model):
@@ -101,7 +102,7 @@ def test_the_gradient_in_pieces_is_that_of_the_mean_loss(learning, cycles, monke
     twin = learning.build("models", Choice(name="sasrec", params=SMALL), arguments[4]).module.eval()
     next(epochs(*arguments, total_epochs=1))
     batch = next(make_examples("sequences", cycles, batch_size=4096, device="cpu", length=20).epoch(0, 1).batches)
-    logits = twin(batch.inputs)[batch.targets >= 0] @ twin.table().T
+    logits = twin(batch.inputs, batch.times)[batch.targets >= 0] @ twin.table().weight[1:].T
     torch.nn.functional.cross_entropy(logits, batch.positives).backward()
     for name, parameter in twin.named_parameters():
         torch.testing.assert_close(seen[name], parameter.grad, atol=2e-6, rtol=1e-4)

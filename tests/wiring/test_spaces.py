@@ -196,7 +196,9 @@ def test_a_large_catalogue_loses_the_loss_that_cannot_serve_it(registry):
 def test_a_scenario_keeps_the_models_that_can_do_it(registry):
     assert set(resolve(registry, scenario="cold_item").root.options) == {"content"}
     assert set(resolve(registry, scenario="cold_user").root.options) == {"popular", "net"}
-    with pytest.raises(SpaceError, match=r"no model is left for this log in the scenario rating .*does not predict"):
+    with pytest.raises(
+        SpaceError, match=r"no model is left for this log in the scenario rating .*it is not for ratings"
+    ):
         resolve(registry, scenario="rating")
 
 

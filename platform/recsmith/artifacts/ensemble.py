@@ -13,7 +13,8 @@ from recsmith.inference.ranking import rank
 if TYPE_CHECKING:
     from recsmith.artifacts.members import Restored
     from recsmith.contracts.data import FloatArray, Histories, IntArray, LongArray, Requests
-    from recsmith.contracts.plugins import Combiner, Model
+    from recsmith.contracts.models import Model
+    from recsmith.contracts.plugins import Combiner
 
 Source = Literal["model", "adapted", "popularity"]
 

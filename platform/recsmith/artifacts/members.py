@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from recsmith.artifacts.catalogue import Catalogue
     from recsmith.contracts.content import ItemContent, UserContent
     from recsmith.contracts.data import FeatureMatrix, State
-    from recsmith.contracts.plugins import BuildContext, Kind, Model
+    from recsmith.contracts.models import Model
+    from recsmith.contracts.plugins import BuildContext, Kind
     from recsmith.wiring.registry import Registry
 
 FEATURES = "features.safetensors"

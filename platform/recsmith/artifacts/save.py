@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from recsmith.artifacts.catalogue import Catalogue
     from recsmith.contracts.data import Fold
-    from recsmith.contracts.plugins import Model
+    from recsmith.contracts.models import Model
     from recsmith.wiring.registry import Registry
 
 __all__ = ["ArtifactFacts", "Combination", "EncodedColumn", "Member", "save_artifact"]

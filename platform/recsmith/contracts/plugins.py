@@ -31,16 +31,14 @@ if TYPE_CHECKING:
         FeatureMatrix,
         FloatArray,
         IntArray,
-        Interactions,
         LogColumns,
         LongArray,
         RankedLists,
         RatedPairs,
-        Requests,
         Role,
         State,
     )
-    from recsmith.contracts.training import Batch
+    from recsmith.contracts.models import Model
 
 API_VERSION = 1
 
@@ -84,6 +82,7 @@ class BuildContext:
     part: Callable[[Kind, Choice], Any]
     item_content: Content | None = None  # the encoded item columns, where the settings hold an `ItemContent`
     user_content: Content | None = None  # the encoded user columns, where they hold a `UserContent`
+    ratings: RatingScale | None = None  # where the model's loss judges predicted ratings: those of the training rows
 
     @property
     def item_features(self) -> FeatureMatrix | None:
@@ -94,6 +93,15 @@ class BuildContext:
     def user_features(self) -> FeatureMatrix | None:
         """The user columns as one matrix, [U, F]."""
         return None if self.user_content is None else self.user_content.fused
+
+
+@dataclass(frozen=True)
+class RatingScale:
+    """The ratings of the training rows, in the log's own unit."""
+
+    mean: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,87 +127,23 @@ class Spec:
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
-class Model(Protocol):
-    """Scores the catalogue for a batch of requests."""
+@dataclass(frozen=True)
+class Sizes:
+    """The size of the rows that a model learns from."""
 
-    def scores(self, requests: Requests) -> FloatArray:
-        """Scores of all items, [B, I] float32, finite; higher is better. In the scenario rating: predicted ratings.
-
-        Must serve a request with an empty history, and one whose user number is ABSENT where the spec offers
-        "new_users".
-        """
-        ...
-
-    def state(self) -> State:
-        """Everything `load` needs to give bit-equal scores."""
-        ...
-
-    def load(self, state: State) -> None:
-        """Become the model whose state this is; the model was built with the same settings and sizes."""
-        ...
-
-
-class ClosedFormModel(Model, Protocol):
-    """A model that is fitted in one go."""
-
-    def fit(self, interactions: Interactions) -> None:
-        """Learn from the training rows."""
-        ...
-
-
-class GradientModel(Model, Protocol):
-    """A model that is learnt by gradient steps; its settings hold a `training: Training`."""
-
-    module: torch.nn.Module
-
-    def queries(self, batch: Batch) -> Tensor:
-        """One vector for each of the batch's positives, [P, D]."""
-        ...
-
-    def logits(self, queries: Tensor, items: Tensor | None) -> Tensor:
-        """Logits of `items` for `queries` [P, D]: items [n] -> [P, n]; items [P, n] -> [P, n]; None -> [P, I]."""
-        ...
-
-
-class PacedModel(GradientModel, Protocol):
-    """A gradient model of which some parts learn at their own pace."""
-
-    def pace(self, epoch: int) -> Mapping[str, float]:
-        """A factor on the learning rate by the beginning of parameters' names, in this epoch (from 1).
-
-        0 freezes the part for the epoch. The names are the same in every epoch, and none begins with another.
-        """
-        ...
-
-
-class SequenceModel(GradientModel, Protocol):
-    """A gradient model whose examples are sequences."""
-
-    max_length: int  # T at most: longer histories are cut into windows; where there is no order, shuffled anew
-
-
-class Adaptable(Protocol):
-    """A model with a head that a meta-learner can adapt to a user that training has not seen.
-
-    The platform adapts the head from the request's history, then asks for `head_scores`.
-    """
-
-    def head(self) -> Mapping[str, Tensor]:
-        """The parameters that a new user starts from."""
-        ...
-
-    def head_score(self, params: Mapping[str, Tensor], items: Tensor) -> Tensor:
-        """Scores [S] of `items` [S] under one user's parameters: pure and differentiable, used under `vmap`."""
-        ...
-
-    def head_scores(self, params: Mapping[str, Tensor]) -> Tensor:
-        """Scores [B, I] under B users' parameters (each with a leading B)."""
-        ...
+    users: int  # U
+    items: int  # I
+    interactions: int  # N
+    longest: int  # interactions of the longest history
+    width: int = 0  # F, features of an item in its encoded columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec(Spec):
     """A recommender.
+
+    `memory(config, sizes)` says how many bytes it takes at most, at its peak, to learn from a log of that size and to
+    score a chunk of requests, beside the log itself. A model that would not fit is refused before it starts.
 
     A gradient model that serves new users only through an adapted head has a settings field
     `meta_learner: Annotated[Choice, OneOf("meta_learners", ...)]` and is `Adaptable`.
@@ -208,6 +152,7 @@ class ModelSpec(Spec):
     build: Callable[[Any, BuildContext], Model]
     training: Literal["closed_form", "gradient"]
     examples: Examples | None = None  # what a gradient model learns from; None for a closed form
+    memory: Callable[[Any, Sizes], float] | None = None
 
     def __post_init__(self) -> None:
         if (self.training == "gradient") != (self.examples is not None):

@@ -22,10 +22,13 @@ class Training(Config):
     learning_rate: Annotated[float, Float(1e-4, 1e-1, log=True)] = 1e-3
     batch_size: Annotated[int, Int(16, 8192, log=True)] = 256  # examples of the model's own kind
     schedule: Annotated[Choice, OneOf("schedules")] = Choice(name="constant")
-    loss: Annotated[Choice, OneOf("losses", needs=frozenset({"ranking"}))] = Choice(name="sampled_softmax")
+    loss: Annotated[Choice, OneOf("losses")] = Choice(
+        name="sampled_softmax"
+    )  # as the scenario asks: of lists or ratings
     l1: Annotated[float, Float(1e-9, 1e-3, log=True)] = 1e-9  # on all parameters, added to the loss
     weight_decay: Annotated[float, Float(1e-8, 1e-1, log=True)] = 1e-8  # decoupled in adamw, L2 in the others
     gradient_clip: Annotated[float, Float(0.1, 10.0, log=True)] = 5.0  # largest gradient norm
+    weighted: Annotated[bool, Categorical((False, True))] = False  # a positive counts by the weight of its event
     patience: Annotated[int, Int(2, 10)] = 5  # epochs without a better validation score before the trial ends
     epochs: int = 60  # at most
 
@@ -34,8 +37,9 @@ class Training(Config):
 class Batch:
     """One batch of training examples on the model's device. Which fields are filled is the spec's `examples`.
 
-    sequences: `user`, `inputs`, `targets`; position t of `inputs` predicts position t of `targets`.
-    pairs: `user`, `positives`.    user_rows: `user`, `rows`.
+    sequences: `user`, `inputs`, `targets`, and `times` where the log has timestamps; position t of `inputs` predicts
+    position t of `targets`.    pairs: `user`, `positives`, and `values` where the log has ratings.
+    user_rows: `user`, `rows`.
     `positives` are the P items to be predicted, in the order in which the model's `queries` come.
     """
 
@@ -45,6 +49,9 @@ class Batch:
     targets: Tensor | None = None  # [B, T] int64, -1 where there is nothing to predict
     rows: Tensor | None = None  # [B, I] float32
     position_user: Tensor | None = None  # [P] int64: the example, 0 to B - 1, of each positive
+    times: Tensor | None = None  # [B, T] int64: Unix seconds of each of `inputs`; where that is 0, of its target
+    values: Tensor | None = None  # [P] float32: the rating of each positive
+    weights: Tensor | None = None  # [P] float32: the weight of each positive's event, where the log states any
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +89,14 @@ class Loss(Protocol):
 
     def __call__(self, positive: Tensor, others: Tensor, draw: Draw | None) -> Tensor:
         """Loss of each positive, [P], from `positive` [P] and `others` [P, n] (or [P, I])."""
+        ...
+
+
+class RatingLoss(Protocol):
+    """Judges predicted ratings; its spec offers "ratings". Lower is better."""
+
+    def __call__(self, predicted: Tensor, ratings: Tensor) -> Tensor:
+        """Loss of each rating, [P], from `predicted` [P] and the true `ratings` [P]."""
         ...
 
 

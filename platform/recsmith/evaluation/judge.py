@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from recsmith.contracts.data import DoubleArray, FloatArray, Fold, IntArray, RankedLists, RatedPairs
-    from recsmith.contracts.plugins import Model
+    from recsmith.contracts.models import Model
     from recsmith.wiring.registry import Registry
 
 

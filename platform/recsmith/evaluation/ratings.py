@@ -12,7 +12,7 @@ from recsmith.inference.ranking import scored_chunks
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import Holdout
-    from recsmith.contracts.plugins import Model
+    from recsmith.contracts.models import Model
 
 
 def rated_pairs(model: Model, holdout: Holdout, items: int) -> RatedPairs:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from recsmith.contracts.data import ABSENT
-from recsmith.contracts.plugins import Adaptable, Model, Support
+from recsmith.contracts.models import Adaptable, Model
+from recsmith.contracts.plugins import Support
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recsmith.contracts.data import BoolArray, FloatArray, Histories, IntArray, LongArray, Requests
-    from recsmith.contracts.plugins import Model
+    from recsmith.contracts.models import Model
 
 SCORE_BYTES = 32 * 2**20  # of one chunk's scores: larger arrays are mapped and cleared anew for every chunk
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import wanted_content
 from recsmith.contracts.data import State
+from recsmith.contracts.errors import DataError
+from recsmith.contracts.plugins import RatingScale
 from recsmith.data.features import encode
 from recsmith.inference.adapt import with_adaptation
+from recsmith.study.memory import lack_of_memory, memory_here, sizes_of
 from recsmith.training.loop import EpochDone, epochs
 
 if TYPE_CHECKING:
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.content import Table
     from recsmith.contracts.data import Fold, Interactions
-    from recsmith.contracts.plugins import BuildContext, Model, ModelSpec
+    from recsmith.contracts.models import Model
+    from recsmith.contracts.plugins import BuildContext, ModelSpec
     from recsmith.contracts.training import Training
     from recsmith.data.feature_cache import FeatureCache
     from recsmith.data.features import Encoded
@@ -60,9 +64,14 @@ def prepare(
         seed: of everything random in the model and its training.
         device: a torch device.
         cache: of encoded features; None computes them anew.
+
+    Raises:
+        MemoryError: by its own word the model would not fit into the memory of this machine.
     """
     spec: ModelSpec = registry.spec("models", configuration.name)
     config = registry.config("models", configuration)
+    if (lack := lack_of_memory(spec, config, sizes_of(fold), memory_here())) is not None:
+        raise MemoryError(f"{spec.name}: {lack}")
     content = {table: encode(fold, wanted, registry, cache) for table, wanted in wanted_content(config).items()}
     context = registry.context(
         item_counts=fold.train.counts,
@@ -71,6 +80,7 @@ def prepare(
         device=device,
         item_content=content["items"].content if "items" in content else None,
         user_content=content["users"].content if "users" in content else None,
+        ratings=_ratings(config, fold, registry),
     )
     model = spec.build(config, context)
     learner = getattr(config, "meta_learner", None)
@@ -78,6 +88,23 @@ def prepare(
     if isinstance(learner, Choice):
         serving = with_adaptation(model, registry.build("meta_learners", learner, context))  # type: ignore[arg-type]
     return Prepared(spec, config, context, model, serving, content)
+
+
+def _ratings(config: Config, fold: Fold, registry: Registry) -> RatingScale | None:
+    """The scale of the training ratings, where the settings' loss judges ratings.
+
+    Raises:
+        DataError: it does, and there are none.
+    """
+    training = getattr(config, "training", None)
+    if training is None or "ratings" not in registry.spec("losses", training.loss.name).offers:
+        return None
+    values = fold.train.histories.value
+    if values is None or not len(values):
+        raise DataError(
+            f"{training.loss.name}: the log has no ratings. Name its rating column as `value`, or take another loss."
+        )
+    return RatingScale(float(values.mean(dtype=float)), float(values.min()), float(values.max()))
 
 
 def learn(

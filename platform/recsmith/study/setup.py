@@ -11,6 +11,7 @@ from recsmith.data.feature_cache import FeatureCache
 from recsmith.data.split import make_split
 from recsmith.evaluation.names import direction, measures, usual_metrics
 from recsmith.search.asha import Family
+from recsmith.study.memory import lack_of_memory, memory_here, sizes_of
 from recsmith.wiring.names import check_names
 from recsmith.wiring.spaces import resolve_space, space_document
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from recsmith.contracts.data import Fold
     from recsmith.contracts.plan import Plan
     from recsmith.contracts.space import SearchSpace
     from recsmith.data.coded import Dataset
@@ -65,9 +67,20 @@ def set_up(plan: Plan, registry: Registry, *, frame: pd.DataFrame | None = None,
         scenario=plan.scenario,
         capabilities=fold.capabilities,
         columns=fold.columns,
+        too_large=_too_large(plan, registry, fold),
     )
     cache = None if folder is None else FeatureCache(folder / FEATURES, plan.engine.cache_bytes)
     return Setup(plan, registry, dataset, split, space, direction(plan.aim, registry), metrics, cache, _device(plan))
+
+
+def _too_large(plan: Plan, registry: Registry, fold: Fold) -> dict[str, str]:
+    """The models that this machine has not the memory for, and why; a cluster is not asked."""
+    if plan.engine.address is not None:
+        return {}
+    sizes, memory = sizes_of(fold), memory_here()
+    models = registry.specs["models"].items()
+    lacks = {name: lack_of_memory(spec, spec.config(), sizes, memory) for name, spec in models}  # type: ignore[arg-type]
+    return {name: lack for name, lack in lacks.items() if lack is not None}
 
 
 def families(space: SearchSpace, registry: Registry) -> list[Family]:

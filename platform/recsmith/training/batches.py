@@ -13,7 +13,9 @@ from recsmith.contracts.training import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from recsmith.contracts.data import Interactions, LongArray
+    from torch import Tensor
+
+    from recsmith.contracts.data import FloatArray, Interactions, LongArray
     from recsmith.contracts.plugins import Examples as ExampleKind
 
 POOL = 16  # batches among which windows of similar length are sought
@@ -63,6 +65,8 @@ class Sequences:
         self.length = length
         self.device = device
         self.recorded = self.items = histories.item_num  # shared by all trials of a node; ordered ones are not copied
+        self.timestamps = histories.timestamp if interactions.ordered else None
+        self.recorded_weights = self.weights = histories.weight
         self.rows = None if interactions.ordered else histories.rows
         self.starts = histories.indptr[:-1]
         self.counts = histories.lengths
@@ -71,7 +75,9 @@ class Sequences:
         """Windows of similar length together, in random order."""
         rng = np.random.default_rng([seed, number])
         if self.rows is not None:
-            self.items = self.recorded[np.lexsort((rng.random(len(self.items)), self.rows))]
+            order = np.lexsort((rng.random(len(self.items)), self.rows))
+            self.items = self.recorded[order]
+            self.weights = None if self.recorded_weights is None else self.recorded_weights[order]
         user, start, size = self._windows(rng)
         groups = _grouped_by_length(size, self.batch_size, rng)
         batches = (self._batch(user[rows], start[rows], size[rows]) for rows in groups)
@@ -95,6 +101,10 @@ class Sequences:
         opens = place == self.starts[user][:, None]
         targets = torch.from_numpy(np.where(real, self.items[place], -1).astype(np.int64)).to(self.device)
         inputs = np.where(real & ~opens, self.items[place - 1] + 1, 0).astype(np.int64)
+        times = None
+        if self.timestamps is not None:
+            before = self.timestamps[np.where(opens, place, place - 1)]
+            times = torch.from_numpy(np.where(real, before, 0)).to(self.device)
         rows = torch.from_numpy(real).to(self.device)
         return Batch(
             user=torch.from_numpy(user).to(self.device),
@@ -102,6 +112,8 @@ class Sequences:
             inputs=torch.from_numpy(inputs).to(self.device),
             targets=targets,
             position_user=rows.nonzero()[:, 0],
+            times=times,
+            weights=_taken(self.weights, place[real], self.device),
         )
 
 
@@ -113,6 +125,8 @@ class Pairs:
         self.device = device
         self.indptr = interactions.histories.indptr
         self.items = interactions.histories.item_num  # shared by all trials of a node
+        self.values = interactions.histories.value
+        self.weights = interactions.histories.weight
 
     def epoch(self, seed: int, number: int) -> EpochBatches:
         """Every interaction once."""
@@ -124,8 +138,13 @@ class Pairs:
     def _batch(self, rows: LongArray) -> Batch:
         users = np.searchsorted(self.indptr, rows, side="right") - 1
         items = torch.from_numpy(self.items[rows].astype(np.int64)).to(self.device)
-        example = torch.arange(len(rows), device=self.device)
-        return Batch(user=torch.from_numpy(users).to(self.device), positives=items, position_user=example)
+        return Batch(
+            user=torch.from_numpy(users).to(self.device),
+            positives=items,
+            position_user=torch.arange(len(rows), device=self.device),
+            values=_taken(self.values, rows, self.device),
+            weights=_taken(self.weights, rows, self.device),
+        )
 
 
 class UserRows:
@@ -134,7 +153,9 @@ class UserRows:
     def __init__(self, interactions: Interactions, batch_size: int, device: str) -> None:
         self.batch_size = batch_size
         self.device = device
-        self.matrix = interactions.histories.matrix(interactions.items)
+        histories = interactions.histories
+        self.matrix = histories.matrix(interactions.items)
+        self.weighted = None if histories.weight is None else histories.matrix(interactions.items, weighted=True)
         self.users = np.flatnonzero(interactions.histories.lengths).astype(np.int64)
 
     def epoch(self, seed: int, number: int) -> EpochBatches:
@@ -147,7 +168,15 @@ class UserRows:
         rows = torch.from_numpy(self.matrix[users].toarray()).to(self.device)
         example, item = rows.nonzero(as_tuple=True)
         user = torch.from_numpy(users).to(self.device)
-        return Batch(user=user, positives=item, rows=rows, position_user=example)
+        weights = None
+        if self.weighted is not None:  # repeats of an item are one positive of their summed weight
+            weights = torch.from_numpy(self.weighted[users].toarray()).to(self.device)[example, item]
+        return Batch(user=user, positives=item, rows=rows, position_user=example, weights=weights)
+
+
+def _taken(values: FloatArray | None, rows: LongArray, device: str) -> Tensor | None:
+    """The values at `rows`, [P], where there are any."""
+    return None if values is None else torch.from_numpy(values[rows]).to(device)
 
 
 def _grouped_by_length(size: LongArray, batch_size: int, rng: np.random.Generator) -> list[LongArray]:

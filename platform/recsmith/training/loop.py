@@ -12,14 +12,15 @@ import torch
 from recsmith.contracts.data import State
 from recsmith.contracts.errors import NotFiniteError
 from recsmith.training.batches import make_examples
-from recsmith.training.objective import Objective, SeenItems
+from recsmith.training.objective import Lists, Objective, Ratings, SeenItems
 from recsmith.training.optimizers import load_optimizer, make_optimizer, optimizer_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from recsmith.contracts.data import Interactions
-    from recsmith.contracts.plugins import BuildContext, GradientModel, SequenceModel
+    from recsmith.contracts.models import GradientModel, SequenceModel
+    from recsmith.contracts.plugins import BuildContext
     from recsmith.contracts.plugins import Examples as ExampleKind
     from recsmith.contracts.training import Schedule, Training
     from recsmith.training.batches import EpochBatches, Examples
@@ -73,6 +74,8 @@ def epochs(
     total = total_epochs or (len(factors) if factors else training.epochs)
     schedule = Replay(factors, total) if factors else cast("Schedule", context.part("schedules", training.schedule))
     trainer = Trainer(model, training, schedule, _objective(model, training, examples, interactions, context), total)
+    if hasattr(model, "graph"):
+        model.graph(interactions)
     length = cast("SequenceModel", model).max_length if examples == "sequences" else None
     source = make_examples(examples, interactions, batch_size=training.batch_size, device=context.device, length=length)
     for number in range(trainer.load(resume) + 1, total + 1):
@@ -82,8 +85,11 @@ def epochs(
 def _objective(
     model: GradientModel, training: Training, examples: ExampleKind, interactions: Interactions, context: BuildContext
 ) -> Objective:
+    loss = context.part("losses", training.loss)
+    if context.ratings is not None:
+        return Objective(model, Ratings(loss), weighted=training.weighted)
     seen = SeenItems(interactions, context.device) if examples == "pairs" else None
-    return Objective(model, context.part("losses", training.loss), interactions.items, seen)
+    return Objective(model, Lists(loss, interactions.items, seen), weighted=training.weighted)
 
 
 class Trainer:
@@ -98,6 +104,7 @@ class Trainer:
         self.objective = objective
         self.total = total
         self.pace: Callable[[int], Mapping[str, float]] = getattr(model, "pace", lambda _: {})
+        self.begin: Callable[[int, int], None] = getattr(model, "begin", lambda *_: None)
         self.optimizer = make_optimizer(training, model.module, self.pace(1))
         self.parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
 
@@ -109,6 +116,7 @@ class Trainer:
             torch.manual_seed(int(stream[0]))  # dropout
             generator = torch.Generator(device).manual_seed(int(stream[1]))  # negatives
             self.module.train()
+            self.begin(number, self.total)
             loss = self._steps(source.epoch(seed, number), number, generator)
             self.module.eval()
         points = tuple(self._factor(number, (point + 0.5) / POINTS) for point in range(POINTS))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from recsmith.contracts.errors import PluginError
+from recsmith.contracts.errors import DataError, PluginError
 from recsmith.contracts.training import Draw
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from recsmith.contracts.data import Interactions
-    from recsmith.contracts.plugins import GradientModel
-    from recsmith.contracts.training import Batch, Loss
+    from recsmith.contracts.models import GradientModel
+    from recsmith.contracts.training import Batch, Loss, RatingLoss
 
 CELLS = 1 << 21  # logits (or gathered values) computed at once: 8 MB, about what a core's cache holds
 
@@ -24,57 +27,148 @@ CELLS = 1 << 21  # logits (or gathered values) computed at once: 8 MB, about wha
 class Objective:
     """Computes a loss and leaves its gradients in the model's parameters.
 
-    `seen`, for pairs: drawn items that the pair's user has in training count as accidental hits too.
+    With `weighted` the loss of a positive is multiplied by the weight of its event.
     """
 
-    def __init__(self, model: GradientModel, loss: Loss, items: int, seen: SeenItems | None) -> None:
-        self.model = model
-        self.loss = loss
-        self.items = items
-        self.seen = seen
+    def __init__(self, model: GradientModel, judged: Lists | Ratings, *, weighted: bool) -> None:
+        self.model: Any = model  # and what else it may be: regularised, propagated, masked
+        self.judged = judged
+        self.weighted = weighted
 
     def backward(self, batch: Batch, scale: float, generator: torch.Generator) -> float:
         """Add the gradients of `scale` times the summed loss of the batch's positives; return that sum.
 
-        The queries' graph is cut: positions go through the loss piece by piece, so that the logits [P, n] never exist
-        as a whole, and the collected gradient of the queries then goes through the model once.
+        The graph is cut at the queries: positions go through the loss piece by piece, so that the logits [P, n] never
+        exist as a whole, and the collected gradient of the queries then goes through the model once. Where a model
+        hides places itself, the sum is brought to that of all positives.
         """
-        queries = self.model.queries(batch)
-        leaf = queries.detach().requires_grad_()
-        draw = self._draw(batch.positives, generator)
-        rows = self._rows(queries.shape[-1])
-        total = torch.zeros((), device=queries.device)
-        for start in range(0, len(leaf), rows):
+        share = 1.0
+        if hasattr(self.model, "masked"):
+            given = len(batch.positives)
+            batch = self.model.masked(batch)
+            share = given / max(len(batch.positives), 1)
+        ahead = _forward(self.model, batch)
+        draw = self.judged.draw(batch, generator)
+        rows = max(64, CELLS // self.judged.width(ahead.queries.shape[-1]))
+        total = torch.zeros((), device=ahead.queries.device)
+        for start in range(0, len(batch.positives), rows):
             piece = slice(start, start + rows)
-            loss = self._loss(leaf[piece], batch, piece, draw).sum()
-            (loss * scale).backward()  # type: ignore[no-untyped-call]
+            loss = self.judged.loss_of(ahead, batch, piece, draw)
+            if self.weighted and batch.weights is not None:
+                loss = loss * batch.weights[piece]
+            loss = loss.sum()
+            (loss * (scale * share)).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        queries.backward(leaf.grad)  # type: ignore[no-untyped-call]
-        return float(total)
+        return share * (float(total) + ahead.backward(scale * share))
 
-    def _draw(self, positives: Tensor, generator: torch.Generator) -> Draw | None:
-        if self.loss.negatives == 0:
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """The model's part of a batch, its graph cut at `leaves`: what they gather goes into `roots` in the end, once."""
+
+    queries: Tensor  # [P, D], a leaf
+    logits: Callable[[Tensor, Tensor | None], Tensor]  # as those of a GradientModel
+    roots: tuple[Tensor, ...]
+    leaves: tuple[Tensor, ...]
+    term: Tensor | None = None  # the model's own, scalar
+
+    def backward(self, scale: float) -> float:
+        """Send the gathered gradients, and that of `scale` times the model's own term, on; return that term."""
+        roots, gradients = list(self.roots), [leaf.grad for leaf in self.leaves]
+        if self.term is not None:
+            roots.append(self.term)
+            gradients.append(torch.full_like(self.term, scale))
+        torch.autograd.backward(roots, gradients)
+        return 0.0 if self.term is None else float(self.term.detach())
+
+
+def _forward(model: Any, batch: Batch) -> Pass:
+    """Compute what a loss needs of the model."""
+    term, table = None, None
+    if hasattr(model, "propagate"):
+        users, table = model.propagate()
+        queries = users[batch.user]
+    elif hasattr(model, "regularised"):
+        queries, term = model.regularised(batch)
+    else:
+        queries = model.queries(batch)
+    leaf = queries.detach().requires_grad_()
+    if table is None:
+        return Pass(leaf, model.logits, (queries,), (leaf,), term)
+    items = table.detach().requires_grad_()
+    return Pass(leaf, partial(_products, items), (queries, table), (leaf, items))
+
+
+def _products(table: Tensor, queries: Tensor, items: Tensor | None) -> Tensor:
+    """Products of queries [P, D] with rows of a table [I, D], as `GradientModel.logits`."""
+    if items is None:
+        return queries @ table.T
+    return queries @ table[items].T if items.ndim == 1 else torch.einsum("pd,pnd->pn", queries, table[items])
+
+
+class Lists:
+    """Judges the logits of positives against those of other items.
+
+    `seen`, for pairs: drawn items that the pair's user has in training count as accidental hits too.
+    """
+
+    def __init__(self, loss: Loss, items: int, seen: SeenItems | None) -> None:
+        self.loss = loss
+        self.items = items
+        self.seen = seen
+
+    def draw(self, batch: Batch, generator: torch.Generator) -> Draw | None:
+        """The negatives of a batch; None where the whole catalogue is judged."""
+        loss = self.loss
+        if loss.negatives == 0:
             return None
-        if self.loss.sampler is None:
-            raise PluginError(f"the loss wants {self.loss.negatives} negatives and has no sampler that draws them.")
-        return self.loss.sampler.draw(positives, self.loss.negatives, shared=self.loss.shared, generator=generator)
+        if loss.sampler is None:
+            raise PluginError(f"the loss wants {loss.negatives} negatives and has no sampler that draws them.")
+        return loss.sampler.draw(batch.positives, loss.negatives, shared=loss.shared, generator=generator)
 
-    def _rows(self, dim: int) -> int:
+    def width(self, dim: int) -> int:
+        """Numbers that are computed for each positive."""
         negatives = self.loss.negatives or self.items
-        width = negatives if self.loss.shared else negatives * dim
-        return max(64, CELLS // width)
+        return negatives if self.loss.shared else negatives * dim
 
-    def _loss(self, queries: Tensor, batch: Batch, piece: slice, draw: Draw | None) -> Tensor:
-        positives = batch.positives[piece]
-        positive = self.model.logits(queries, positives.unsqueeze(1)).squeeze(1)
+    def loss_of(self, ahead: Pass, batch: Batch, piece: slice, draw: Draw | None) -> Tensor:
+        """The loss of some of the positives."""
+        queries, positives = ahead.queries[piece], batch.positives[piece]
+        positive = ahead.logits(queries, positives.unsqueeze(1)).squeeze(1)
         if draw is None:
-            return self.loss(positive, self.model.logits(queries, None), None)
+            return self.loss(positive, ahead.logits(queries, None), None)
         part = _part(draw, piece)
         hits = part.items == positives.unsqueeze(1)
         if self.seen is not None:
             hits |= self.seen.contains(batch.user[piece], part.items)
-        others = self.model.logits(queries, part.items).masked_fill(hits, -torch.inf)
+        others = ahead.logits(queries, part.items).masked_fill(hits, -torch.inf)
         return self.loss(positive, others, part)
+
+
+class Ratings:
+    """Judges predicted ratings."""
+
+    def __init__(self, loss: RatingLoss) -> None:
+        self.loss = loss
+
+    def draw(self, _: Batch, __: torch.Generator) -> Draw | None:
+        """Nothing."""
+        return None
+
+    def width(self, dim: int) -> int:
+        """Numbers that are computed for each positive."""
+        return dim
+
+    def loss_of(self, ahead: Pass, batch: Batch, piece: slice, _: Draw | None) -> Tensor:
+        """The loss of some of the ratings.
+
+        Raises:
+            DataError: the log has none.
+        """
+        if batch.values is None:
+            raise DataError("the loss judges ratings, and the log has none. Name its rating column as `value`.")
+        predicted = ahead.logits(ahead.queries[piece], batch.positives[piece].unsqueeze(1)).squeeze(1)
+        return self.loss(predicted, batch.values[piece])
 
 
 def _part(draw: Draw, piece: slice) -> Draw:

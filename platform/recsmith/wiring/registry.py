@@ -26,6 +26,7 @@ from recsmith.contracts.plugins import (
     MetricSpec,
     ModelSpec,
     PartSpec,
+    RatingScale,
     ReaderSpec,
     Spec,
     SplitterSpec,
@@ -114,6 +115,7 @@ class Registry:
         device: str = "cpu",
         item_content: Content | None = None,
         user_content: Content | None = None,
+        ratings: RatingScale | None = None,
     ) -> BuildContext:
         """A context whose `part` builds through this registry."""
         counts = np.zeros(0, np.int64) if item_counts is None else item_counts
@@ -121,7 +123,7 @@ class Registry:
         def part(kind: Kind, choice: Choice) -> Any:
             return self.build(kind, choice, context)
 
-        context = BuildContext(users, len(counts), counts, seed, device, part, item_content, user_content)
+        context = BuildContext(users, len(counts), counts, seed, device, part, item_content, user_content, ratings)
         return context
 
 

@@ -13,6 +13,7 @@ Keys may be nested instead of dotted. Precedence: code < file < `--set`.
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from recsmith.contracts.errors import SpaceError, unknown
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.data import Role
     from recsmith.contracts.plan import Scenario
+    from recsmith.contracts.plugins import Kind, Spec
     from recsmith.wiring.registry import Registry
 
 SCENARIO_NEEDS: dict[Scenario, frozenset[str]] = {
@@ -46,8 +48,8 @@ _REASONS = {
     "item_features": "the log has no item columns that an encoder reads",
     "user_features": "the log has no user columns that an encoder reads",
     "small_catalogue": "the catalogue is larger than 50,000 items",
-    "ranking": "it does not rank",
-    "ratings": "it does not predict ratings",
+    "ranking": "it is not for ranking",
+    "ratings": "it is not for ratings",
     "new_users": "it cannot serve users that training has not seen",
     "new_items": "it cannot score items that training has not seen",
 }
@@ -90,6 +92,7 @@ def resolve_space(
     scenario: Scenario,
     capabilities: frozenset[str],
     columns: Mapping[str, Mapping[str, Role]],
+    too_large: Mapping[str, str] = MappingProxyType({}),
 ) -> SearchSpace:
     """The space of one study: every point of it is a valid configuration for this log.
 
@@ -100,14 +103,15 @@ def resolve_space(
         scenario: what is being predicted.
         capabilities: what the log offers (contracts.plugins.Spec).
         columns: role of every column, by table ("items", "users").
+        too_large: models that do not fit into the memory with their usual settings, and why.
 
     Raises:
         SpaceError: an unknown name, a wrong value, or nothing left to search.
     """
     tree = grow(registry, columns)
     root = narrowed(tree, (document, Document("--set", dict(overrides))), registry.aside)
-    cut = _Cut(registry, tree, capabilities)
-    kept = cut.models(root, scenario)
+    cut = _Cut(registry, tree, capabilities, scenario)
+    kept = cut.models(root, too_large)
     broken = [LeftOut(path=name, reason=reason) for name, reason in registry.aside.items() if reason.startswith(BROKEN)]
     return SearchSpace(name=document.name, root=kept, left_out=(*broken, *cut.left_out))
 
@@ -115,35 +119,37 @@ def resolve_space(
 class _Cut:
     """Cuts what the log, the scenario or the host cannot use, and remembers why."""
 
-    def __init__(self, registry: Registry, tree: Tree, capabilities: frozenset[str]) -> None:
+    def __init__(self, registry: Registry, tree: Tree, capabilities: frozenset[str], scenario: Scenario) -> None:
         self.registry = registry
         self.tree = tree
+        self.scenario = scenario
         self.capabilities = capabilities | {GRADIENTS}  # where a model has none, growth leaves out what needs them
         self.left_out: list[LeftOut] = list(tree.left_out)
 
-    def models(self, root: AnyNode, scenario: Scenario) -> OptionNode:
+    def models(self, root: AnyNode, too_large: Mapping[str, str]) -> OptionNode:
         """The root with the models that can do what the scenario asks."""
         if not isinstance(root, OptionNode):
             raise TypeError(root)
         able = {}
         for name, group in root.options.items():
-            missing = SCENARIO_NEEDS[scenario] - self.registry.spec("models", name).offers
+            missing = SCENARIO_NEEDS[self.scenario] - self.registry.spec("models", name).offers
             if missing:
                 self.leave_out(group.path, missing)
+            elif name in too_large:
+                self.left_out.append(LeftOut(path=group.path, reason=too_large[name]))
             else:
                 able[name] = group
         kept = self.option(root.model_copy(update={"options": able}))
         if kept is None:
             reasons = "; ".join(f"{out.path.removeprefix('model.')}: {out.reason}" for out in self.left_out)
-            raise SpaceError(f"no model is left for this log in the scenario {scenario} ({reasons}).")
+            raise SpaceError(f"no model is left for this log in the scenario {self.scenario} ({reasons}).")
         return kept
 
     def option(self, node: OptionNode) -> OptionNode | None:
         """The choice with the options that can work here; None if there are none."""
         kept: dict[str, Group] = {}
         for name, group in node.options.items():
-            spec = self.registry.spec(self.tree.kinds[node.path], name) if name != NONE else None
-            missing = spec.needs - self.capabilities if spec else frozenset()
+            missing = self.missing(self.tree.kinds[node.path], name) if name != NONE else frozenset()
             if missing:
                 self.leave_out(group.path, missing)
                 continue
@@ -151,6 +157,15 @@ class _Cut:
             if alive is not None:
                 kept[name] = alive
         return node.model_copy(update={"options": kept, "default": usual(node.default, kept)}) if kept else None
+
+    def missing(self, kind: Kind, name: str) -> frozenset[str]:
+        """What the log or the scenario asks of a plugin, or it of them, that is not there.
+
+        A loss judges what the scenario predicts: ratings in `rating`, lists elsewhere.
+        """
+        spec: Spec = self.registry.spec(kind, name)
+        goal = SCENARIO_NEEDS[self.scenario] & {"ranking", "ratings"} if kind == "losses" else frozenset()
+        return (spec.needs - self.capabilities) | (goal - spec.offers)
 
     def group(self, group: Group) -> Group | None:
         """The settings with every choice cut; None if one of the choices has nothing left."""

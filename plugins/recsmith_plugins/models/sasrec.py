@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed
@@ -20,15 +18,11 @@ from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.dropout import Dropout
-from recsmith_plugins.blocks.histories import padded
-from recsmith_plugins.blocks.parameters import load_into, state_of
-from recsmith_plugins.blocks.transformer import NORMS, Block
+from recsmith_plugins.blocks.next_item import NextItemModel, seeded
+from recsmith_plugins.blocks.transformer import NORMS, Block, through
 
 if TYPE_CHECKING:
-    from recsmith.contracts.data import FloatArray, Requests, State
-    from recsmith.contracts.training import Batch
-
-CHUNK = 256  # requests scored at once
+    from torch import Tensor
 
 
 class SASRecConfig(Config):
@@ -45,6 +39,7 @@ class SASRecConfig(Config):
     norm_first: Annotated[bool, Categorical((True, False))] = True  # before or after each sublayer
     tied: Annotated[bool, Categorical((True, False))] = True  # one item table for inputs and outputs
     init_std: Annotated[float, Float(0.005, 0.2, log=True)] = 0.02
+    recompute: bool = False  # less memory for a third more time; the numbers stay the same
     training: Annotated[
         Training,
         Narrowed({"learning_rate": Float(2e-4, 2e-2, log=True), "batch_size": Int(16, 256, log=True)}),
@@ -63,78 +58,28 @@ class Network(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList([Block(config, D) for _ in range(config.blocks)])
         self.norm = NORMS[config.norm](D)
+        self.recompute = config.recompute
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=config.init_std)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, times: Tensor | None) -> Tensor:
         """Inputs [B, T], padded on the right, to hidden states [B, T, D]; no position sees what follows it."""
         x = self.dropout(self.inputs(inputs) + self.positions.weight[: inputs.shape[1]])
-        for block in self.blocks:
-            x = block(x)
-        hidden: Tensor = self.norm(x)
+        hidden: Tensor = self.norm(through(self.blocks, x, recompute=self.recompute))
         return hidden
 
-    def table(self) -> Tensor:
-        """Output vectors of all items, [I, D]."""
-        return self.inputs.weight[1:] if self.outputs is None else self.outputs.weight
+    def table(self) -> nn.Embedding:
+        """Output vectors of all items: the last I rows."""
+        return self.inputs if self.outputs is None else self.outputs
 
 
-class SASRec:
-    """Scores are the products of the last position's hidden state with the items' output vectors."""
-
-    def __init__(self, config: SASRecConfig, items: int, device: str) -> None:
-        self.config = config
-        self.max_length = config.max_length
-        self.device = device
-        self.module = Network(config, items).to(device)
-
-    def queries(self, batch: Batch) -> Tensor:
-        """Hidden states of the positions that have a target, [P, D]."""
-        if batch.inputs is None or batch.targets is None:
-            raise TypeError("sasrec learns from sequences")
-        hidden: Tensor = self.module(batch.inputs)
-        return hidden[batch.targets >= 0]
-
-    def logits(self, queries: Tensor, items: Tensor | None) -> Tensor:
-        """Queries [P, D] with items [n] or [P, n] -> [P, n]; with None -> [P, I]."""
-        table = self.module.table()
-        if items is None:
-            return queries @ table.T
-        if items.ndim == 1:
-            return queries @ table[items].T
-        return torch.einsum("pd,pnd->pn", queries, table[items])
-
-    def scores(self, requests: Requests) -> FloatArray:
-        """Scores of all items, [B, I]."""
-        order = np.argsort(requests.histories.lengths, kind="stable")  # similar lengths together: little padding
-        scores = np.empty((len(requests), len(self.module.table())), np.float32)
-        self.module.eval()
-        with torch.inference_mode():
-            for start in range(0, len(order), CHUNK):
-                rows = order[start : start + CHUNK]
-                inputs, last = padded(requests.histories.take(rows), self.max_length)
-                hidden = self.module(torch.from_numpy(inputs).to(self.device))
-                query = hidden[torch.arange(len(rows)), torch.from_numpy(last)]
-                scores[rows] = self.logits(query, None).cpu().numpy()
-        return scores
-
-    def state(self) -> State:
-        """The network's parameters."""
-        return state_of(self.module)
-
-    def load(self, state: State) -> None:
-        """Take the network's parameters."""
-        load_into(self.module, state)
-
-
-def build(config: SASRecConfig, context: BuildContext) -> SASRec:
+def build(config: SASRecConfig, context: BuildContext) -> NextItemModel:
     """An untrained model whose weights follow from the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(context.seed)
-        return SASRec(config, context.items, context.device)
+    network = seeded(lambda: Network(config, context.items), context)
+    return NextItemModel(network, context.items, config.max_length, context.device)
 
 
 @hookimpl

@@ -13,6 +13,17 @@ from recsmith.wiring.plugins import load_plugins
 from recsmith_plugins.models.sasrec import Network, SASRecConfig
 
 RING = 20
+CHOICE = Choice(
+    name="sasrec",
+    params={
+        "heads": 2,
+        "head_dim": 8,
+        "blocks": 1,
+        "max_length": 16,
+        "dropout": 0.0,
+        "training": {"learning_rate": 1e-2, "batch_size": 32},
+    },
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +44,10 @@ def walker(registry):
     rng = np.random.default_rng(0)
     histories = ring_walks(rng.integers(0, RING, 200), rng.integers(3, 40, 200))
     log = Interactions(histories, 200, RING, ordered=True)
-    params = {"heads": 2, "head_dim": 8, "blocks": 1, "max_length": 16, "dropout": 0.0}
-    params["training"] = {"learning_rate": 1e-2, "batch_size": 32}
     context = registry.context(item_counts=log.counts, users=200)
-    model = registry.build("models", Choice(name="sasrec", params=params), context)
-    for _ in epochs(model, model.config.training, "sequences", log, context, total_epochs=12):
+    model = registry.build("models", CHOICE, context)
+    training = registry.config("models", CHOICE).training
+    for _ in epochs(model, training, "sequences", log, context, total_epochs=12):
         pass
     return model
 
@@ -69,8 +79,7 @@ def test_scores_do_not_depend_on_who_else_asks(walker):
 
 def test_state_gives_bit_equal_scores(walker, registry):
     context = registry.context(item_counts=np.ones(RING, np.int64), users=200, seed=9)
-    params = walker.config.model_dump()
-    other = registry.build("models", Choice(name="sasrec", params=params), context)
+    other = registry.build("models", CHOICE, context)
     request = ask(ring_walks(np.array([3]), np.array([5])))
     assert (other.scores(request) != walker.scores(request)).any()
     other.load(walker.state())
@@ -88,7 +97,7 @@ def test_no_position_sees_a_later_input(norm, norm_first, tied):
     changed = inputs.clone()
     changed[:, 7:] = 5
     with torch.inference_mode():
-        before, after = network(inputs), network(changed)
+        before, after = network(inputs, None), network(changed, None)
     torch.testing.assert_close(before[:, :7], after[:, :7])
     assert not torch.allclose(before[:, 7:], after[:, 7:])
 
@@ -98,7 +107,7 @@ def test_padding_on_the_right_changes_nothing():
     inputs = torch.randint(1, 31, (2, 9), generator=torch.Generator().manual_seed(0))
     padded = torch.cat([inputs, torch.zeros(2, 6, dtype=torch.int64)], 1)
     with torch.inference_mode():
-        torch.testing.assert_close(network(inputs), network(padded)[:, :9])
+        torch.testing.assert_close(network(inputs, None), network(padded, None)[:, :9])
 
 
 def test_logits_of_chosen_items_are_columns_of_all_logits(walker):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsmith.contracts.data import FloatArray, Fold, State
-    from recsmith.contracts.plugins import Model, ModelSpec
+    from recsmith.contracts.models import Model
+    from recsmith.contracts.plugins import ModelSpec
     from recsmith.study.prepare import Prepared
     from recsmith.testing.conformance.subject import Subject
 

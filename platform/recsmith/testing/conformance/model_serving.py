@@ -22,7 +22,7 @@ from recsmith.testing.conformance.subject import NotApplicableError, Violation
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import FloatArray, Fold
-    from recsmith.contracts.plugins import Model
+    from recsmith.contracts.models import Model
     from recsmith.testing.conformance.subject import Subject
 
 LONG = 500  # interactions; longer than the windows and supports that models are usually given
