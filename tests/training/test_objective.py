@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from recsmith.contracts.errors import DataError
-from recsmith.contracts.training import Batch
+from recsmith.contracts.training import Batch, Training
 from recsmith.training.objective import Lists, Objective, Ratings
 
 USERS, ITEMS, D, P = 7, 11, 4, 150
@@ -81,7 +81,7 @@ def in_pieces(model, judged, given, monkeypatch, *, weighted=False):
     """Value and gradients of the objective, 64 positives at a time."""
     monkeypatch.setattr("recsmith.training.objective.CELLS", 1)
     model.module.zero_grad()
-    value = Objective(model, judged, weighted=weighted).backward(given, SCALE, torch.Generator())
+    value = Objective(model, judged, Training(weighted=weighted)).backward(given, SCALE, torch.Generator())
     return value, model.gradients()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+
+from pydantic import Field
 
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.domains import Categorical, Float, Int, OneOf
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recsmith.contracts.data import LongArray
+
+
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Training(Config):
@@ -31,6 +36,9 @@ class Training(Config):
     weighted: Annotated[bool, Categorical((False, True))] = False  # a positive counts by the weight of its event
     patience: Annotated[int, Int(2, 10)] = 5  # epochs without a better validation score before the trial ends
     epochs: int = 60  # at most
+    accumulate: Annotated[int, Field(ge=1)] = 1  # batches whose gradients make one step
+    precision: Precision = "float32"  # what matrix products are computed in; parameters stay float32
+    sparse: bool = False  # only table rows that a batch names get gradients, no decay and no l1: for large catalogues
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from recsmith.contracts.data import State
 from recsmith.contracts.errors import NotFiniteError
 from recsmith.training.batches import make_examples
 from recsmith.training.objective import Lists, Objective, Ratings, SeenItems
-from recsmith.training.optimizers import load_optimizer, make_optimizer, optimizer_arrays
+from recsmith.training.optimizers import clip, gradients, load_optimizers, make_optimizers, optimizer_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -87,9 +87,9 @@ def _objective(
 ) -> Objective:
     loss = context.part("losses", training.loss)
     if context.ratings is not None:
-        return Objective(model, Ratings(loss), weighted=training.weighted)
+        return Objective(model, Ratings(loss), training)
     seen = SeenItems(interactions, context.device) if examples == "pairs" else None
-    return Objective(model, Lists(loss, interactions.items, seen), weighted=training.weighted)
+    return Objective(model, Lists(loss, interactions.items, seen), training)
 
 
 class Trainer:
@@ -105,16 +105,18 @@ class Trainer:
         self.total = total
         self.pace: Callable[[int], Mapping[str, float]] = getattr(model, "pace", lambda _: {})
         self.begin: Callable[[int, int], None] = getattr(model, "begin", lambda *_: None)
-        self.optimizer = make_optimizer(training, model.module, self.pace(1))
-        self.parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
+        self.optimizers = make_optimizers(training, model.module, self.pace(1))
+        self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.device = next(model.module.parameters()).device
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=training.precision == "float16")
+        self.scaler.scale(torch.zeros((), device=self.device))  # it has no factor before its first use
 
     def epoch(self, source: Examples, seed: int, number: int) -> EpochDone:
         """Run one epoch and leave the module in evaluation mode."""
-        device = self.parameters[0].device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             stream = np.random.SeedSequence([seed, number]).generate_state(2)
             torch.manual_seed(int(stream[0]))  # dropout
-            generator = torch.Generator(device).manual_seed(int(stream[1]))  # negatives
+            generator = torch.Generator(self.device).manual_seed(int(stream[1]))  # negatives
             self.module.train()
             self.begin(number, self.total)
             loss = self._steps(source.epoch(seed, number), number, generator)
@@ -124,54 +126,68 @@ class Trainer:
 
     def _steps(self, epoch: EpochBatches, number: int, generator: torch.Generator) -> float:
         """Step through the batches; every positive weighs the same, whatever the size of its batch."""
-        scale = epoch.steps / max(epoch.positives, 1)
+        every = self.training.accumulate
+        scale = epoch.steps / max(epoch.positives, 1) / every
         total = 0.0
         paces = self._paces(number)
         for step, batch in enumerate(epoch.batches):
-            rate = self.training.learning_rate * self._factor(number, step / epoch.steps)
-            for group, pace in zip(self.optimizer.param_groups, paces, strict=True):
-                group["lr"] = rate * pace
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self.objective.backward(batch, scale, generator)
+            if step % every == 0:
+                self._clear(self.training.learning_rate * self._factor(number, step / epoch.steps), paces)
+            loss = self.objective.backward(batch, scale * self.scaler.get_scale(), generator)
             if not math.isfinite(loss):
                 raise NotFiniteError(
                     f"epoch {number}, step {step + 1} of {epoch.steps}: the loss is {loss}; "
                     f"lower learning_rate ({self.training.learning_rate:g}) or gradient_clip."
                 )
-            self._penalise()
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.training.gradient_clip)
-            self.optimizer.step()
             total += loss
+            if (step + 1) % every == 0 or step + 1 == epoch.steps:
+                self._step()
         return total / max(epoch.positives, 1)
+
+    def _clear(self, rate: float, paces: list[float]) -> None:
+        """Begin a step without gradients, at this learning rate."""
+        for group, pace in zip(self.groups, paces, strict=True):
+            group["lr"] = rate * pace
+        self.module.zero_grad(set_to_none=True)
+
+    def _step(self) -> None:
+        """Add the l1 penalty's gradient, clip, and step; in half precision not where a gradient overflowed."""
+        numbers, dense = gradients(self.module, sparse=self.training.sparse)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        for parameter in dense:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach().sign(), alpha=self.training.l1)
+        clip(numbers, self.training.gradient_clip)
+        with torch.sparse.check_sparse_tensor_invariants(enable=False):  # type: ignore[no-untyped-call]  # else torch warns
+            for optimizer in self.optimizers:
+                self.scaler.step(optimizer)
+        if self.training.precision == "float16":
+            self.scaler.update()
 
     def _paces(self, number: int) -> list[float]:
         """The factor of each parameter group in this epoch; a part at 0 is frozen, and costs no gradients."""
         pace = self.pace(number)
-        paces = [pace.get(group["part"], 1.0) for group in self.optimizer.param_groups]
-        for group, factor in zip(self.optimizer.param_groups, paces, strict=True):
+        paces = [pace.get(group["part"], 1.0) for group in self.groups]
+        for group, factor in zip(self.groups, paces, strict=True):
             for parameter in group["params"]:
                 parameter.requires_grad_(factor > 0)
         return paces
-
-    def _penalise(self) -> None:
-        """Add the l1 penalty's gradient."""
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad.add_(parameter.detach().sign(), alpha=self.training.l1)
 
     def _factor(self, number: int, share: float) -> float:
         return self.schedule.factor((number - 1 + share) / self.total)
 
     def _state(self, number: int) -> State:
-        values = {"epoch": number, "schedule": self.schedule.state()}
-        return State(values, optimizer_arrays(self.optimizer, self.module))
+        values = {"epoch": number, "schedule": self.schedule.state(), "scaler": self.scaler.state_dict()}
+        return State(values, optimizer_arrays(self.optimizers, self.module))
 
     def load(self, state: State | None) -> int:
         """Continue from `state`; the number of epochs that are done."""
         if state is None:
             return 0
         self.schedule.load(state.values["schedule"])
-        load_optimizer(self.optimizer, self.module, state.arrays)
+        self.scaler.load_state_dict(state.values["scaler"])
+        load_optimizers(self.optimizers, self.module, state.arrays)
         return int(state.values["epoch"])
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.data import Interactions
     from recsmith.contracts.models import GradientModel
-    from recsmith.contracts.training import Batch, Loss, RatingLoss
+    from recsmith.contracts.training import Batch, Loss, RatingLoss, Training
+
+    Logits = Callable[[Tensor, Tensor | None], Tensor]  # as those of a GradientModel
 
 CELLS = 1 << 21  # logits (or gathered values) computed at once: 8 MB, about what a core's cache holds
 
@@ -27,13 +29,17 @@ CELLS = 1 << 21  # logits (or gathered values) computed at once: 8 MB, about wha
 class Objective:
     """Computes a loss and leaves its gradients in the model's parameters.
 
-    With `weighted` the loss of a positive is multiplied by the weight of its event.
+    Where the settings say so the loss of a positive is multiplied by the weight of its event, and matrix products are
+    computed in a lower precision; logits and losses are float32 in any case.
     """
 
-    def __init__(self, model: GradientModel, judged: Lists | Ratings, *, weighted: bool) -> None:
+    def __init__(self, model: GradientModel, judged: Lists | Ratings, training: Training) -> None:
         self.model: Any = model  # and what else it may be: regularised, propagated, masked
         self.judged = judged
-        self.weighted = weighted
+        self.weighted = training.weighted
+        device = next(model.module.parameters()).device.type
+        low = training.precision != "float32"
+        self.precision = partial(torch.autocast, device, getattr(torch, training.precision), enabled=low)
 
     def backward(self, batch: Batch, scale: float, generator: torch.Generator) -> float:
         """Add the gradients of `scale` times the summed loss of the batch's positives; return that sum.
@@ -47,7 +53,7 @@ class Objective:
             given = len(batch.positives)
             batch = self.model.masked(batch)
             share = given / max(len(batch.positives), 1)
-        ahead = _forward(self.model, batch)
+        ahead = self._forward(batch)
         draw = self.judged.draw(batch, generator)
         rows = max(64, CELLS // self.judged.width(ahead.queries.shape[-1]))
         total = torch.zeros((), device=ahead.queries.device)
@@ -61,13 +67,36 @@ class Objective:
             total += loss.detach()
         return share * (float(total) + ahead.backward(scale * share))
 
+    def _forward(self, batch: Batch) -> Pass:
+        """Compute what a loss needs of the model."""
+        model, term, table = self.model, None, None
+        with self.precision():
+            if hasattr(model, "propagate"):
+                users, table = model.propagate()
+                queries = users[batch.user]
+            elif hasattr(model, "regularised"):
+                queries, term = model.regularised(batch)
+            else:
+                queries = model.queries(batch)
+        queries = queries.float()
+        leaf = queries.detach().requires_grad_()
+        if table is None:
+            return Pass(leaf, partial(self._logits, model.logits), (queries,), (leaf,), term)
+        items = table.detach().requires_grad_()
+        return Pass(leaf, partial(self._logits, partial(_products, items)), (queries, table), (leaf, items))
+
+    def _logits(self, of: Logits, queries: Tensor, items: Tensor | None) -> Tensor:
+        """Logits as float32, whatever they were computed in."""
+        with self.precision():
+            return of(queries, items).float()
+
 
 @dataclass(frozen=True, eq=False)
 class Pass:
     """The model's part of a batch, its graph cut at `leaves`: what they gather goes into `roots` in the end, once."""
 
     queries: Tensor  # [P, D], a leaf
-    logits: Callable[[Tensor, Tensor | None], Tensor]  # as those of a GradientModel
+    logits: Logits
     roots: tuple[Tensor, ...]
     leaves: tuple[Tensor, ...]
     term: Tensor | None = None  # the model's own, scalar
@@ -80,23 +109,6 @@ class Pass:
             gradients.append(torch.full_like(self.term, scale))
         torch.autograd.backward(roots, gradients)
         return 0.0 if self.term is None else float(self.term.detach())
-
-
-def _forward(model: Any, batch: Batch) -> Pass:
-    """Compute what a loss needs of the model."""
-    term, table = None, None
-    if hasattr(model, "propagate"):
-        users, table = model.propagate()
-        queries = users[batch.user]
-    elif hasattr(model, "regularised"):
-        queries, term = model.regularised(batch)
-    else:
-        queries = model.queries(batch)
-    leaf = queries.detach().requires_grad_()
-    if table is None:
-        return Pass(leaf, model.logits, (queries,), (leaf,), term)
-    items = table.detach().requires_grad_()
-    return Pass(leaf, partial(_products, items), (queries, table), (leaf, items))
 
 
 def _products(table: Tensor, queries: Tensor, items: Tensor | None) -> Tensor:

@@ -66,12 +66,10 @@ class BPRMF:
 
     def logits(self, queries: Tensor, items: Tensor | None) -> Tensor:
         """Queries [P, D] with items [n] or [P, n] -> [P, n]; with None -> [P, I]."""
-        table, bias = self.module.item.weight, self.module.bias
         if items is None:
-            return queries @ table.T + bias
-        if items.ndim == 1:
-            return queries @ table[items].T + bias[items]
-        return torch.einsum("pd,pnd->pn", queries, table[items]) + bias[items]
+            return queries @ self.module.item.weight.T + self.module.bias
+        vectors, bias = self.module.item(items), self.module.bias[items]
+        return (queries @ vectors.T if items.ndim == 1 else torch.einsum("pd,pnd->pn", queries, vectors)) + bias
 
     def scores(self, requests: Requests) -> FloatArray:
         """Scores of all items, [B, I]."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import torch
 from torch import nn
 
 from recsmith.contracts.config import Choice, Config
@@ -67,7 +68,7 @@ class Network(nn.Module):
 
     def forward(self, inputs: Tensor, times: Tensor | None) -> Tensor:
         """Inputs [B, T], padded on the right, to hidden states [B, T, D]; no position sees what follows it."""
-        x = self.dropout(self.inputs(inputs) + self.positions.weight[: inputs.shape[1]])
+        x = self.dropout(self.inputs(inputs) + self.positions(torch.arange(inputs.shape[1], device=inputs.device)))
         hidden: Tensor = self.norm(through(self.blocks, x, recompute=self.recompute))
         return hidden
 
