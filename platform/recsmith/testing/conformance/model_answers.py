@@ -15,7 +15,14 @@ from recsmith.contracts.data import ABSENT, Interactions, Requests, State
 from recsmith.contracts.errors import NotFiniteError
 from recsmith.evaluation.judge import judge
 from recsmith.study.prepare import learn, prepare
-from recsmith.testing.conformance.model_ground import default, item_columns, ready, trained_by, with_needs
+from recsmith.testing.conformance.model_ground import (
+    default,
+    for_ratings,
+    item_columns,
+    ready,
+    trained_by,
+    with_needs,
+)
 from recsmith.testing.conformance.subject import NotApplicableError, Violation, expect
 from recsmith.testing.logs import (
     cycle_fold,
@@ -196,6 +203,8 @@ def _best(subject: Subject, answer: Answer, figure_of: Callable[[Prepared], floa
     """The best figure after any epoch, or the first that is right."""
     found = [-answer.sign * math.inf]
     choice = default(subject, answer.fold)
+    if answer.sign < 0:
+        choice = for_ratings(subject, choice)
     for training in TRAININGS if subject.spec.training == "gradient" else ({},):
         prepared = prepare(trained_by(subject.spec, choice, training), answer.fold, subject.registry, seed=1)
         try:

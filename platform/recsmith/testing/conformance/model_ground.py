@@ -87,6 +87,16 @@ def trained_by(spec: ModelSpec, choice: Choice, training: Mapping[str, Any]) -> 
     return Choice(name=choice.name, params={**choice.params, "training": changed})
 
 
+def for_ratings(subject: Subject, choice: Choice) -> Choice:
+    """The configuration as the scenario rating has it: a gradient model's loss is one of ratings."""
+    losses = subject.registry.specs["losses"]
+    training = choice.params.get("training")
+    if training is None or "ratings" in losses[training["loss"]["name"]].offers:
+        return choice
+    loss = next(name for name, spec in losses.items() if "ratings" in spec.offers)
+    return trained_by(subject.spec, choice, {"loss": {"name": loss}})
+
+
 def ready(subject: Subject, fold: Fold, seed: int = 1) -> Prepared:
     """The model in its default configuration, built and not yet learnt."""
     choice = trained_by(subject.spec, default(subject, fold), SMALL)
