@@ -4,12 +4,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-# A log of your own: make demo DATA=path/to/log. Without one, a small log is generated.
+# A log of your own: make demo DATA=path/to/log, make bench-peers DATA=path/to/ml-1m. Without one, a log is generated.
 DATA ?=
 DEMO = demo
 DEMO_LOG = $(if $(DATA),$(DATA),$(DEMO)/log)
 
-.PHONY: demo test test-install test-slow check format bench clean
+.PHONY: demo test test-install test-zoo test-slow check format bench bench-peers clean
 
 demo: $(READY)
 	rm -rf $(DEMO)
@@ -26,6 +26,9 @@ test: $(READY)
 test-install: $(READY)
 	$(BIN)/pytest -m install
 
+test-zoo: $(READY)
+	$(BIN)/pytest -m zoo
+
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
@@ -41,7 +44,14 @@ format: $(READY)
 	$(BIN)/ruff format
 
 bench: $(READY)
-	$(BIN)/python benchmarks/run.py $(if $(PEERS),--peers)
+	$(BIN)/python benchmarks/run.py
+
+bench-peers: $(READY)
+	$(BIN)/python benchmarks/peers.py $(if $(DATA),--data $(DATA))
+
+# DATA: a folder with ml-100k; without it only the generated log is run.
+golden: $(READY)
+	$(BIN)/python benchmarks/golden.py $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -19,6 +19,7 @@ import os
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -37,7 +38,7 @@ from recsmith.search.execute import search
 from recsmith.search.ray_session import ray_session
 from recsmith.search.searcher import Task
 from recsmith.study.worker import run_planned
-from recsmith.training.batches import EpochBatches, Sequences
+from recsmith.training.batches import EpochBatches, Pairs, Sequences, UserRows
 from recsmith.wiring.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.data import Fold
     from recsmith.contracts.results import TrialResult
     from recsmith.search.work import Report
+    from recsmith.training.batches import Examples
 
 ITEMS, LENGTH, JUDGED = 50_000, 100, 1_000  # LENGTH: mean of the histories
 SHORTER = 20  # times, the log beside it
@@ -59,25 +61,30 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def generated(interactions: int) -> Fold:
-    """Log-normal activity of users, Zipf-like items, one interaction a second; the last of some users is held out."""
-    rng, users = np.random.default_rng(0), interactions // LENGTH
+def generated(interactions: int, users: int, items: int = ITEMS) -> Fold:
+    """Log-normal activity of users, Zipf-like items, one interaction a second; the last of some users is held out.
+
+    Every user has one interaction at least, and one more where it is held out.
+    """
+    rng = np.random.default_rng(0)
     activity = np.cumsum(rng.lognormal(0.0, 1.0, users))
-    popularity = np.cumsum(1.0 / np.arange(20, 20 + ITEMS))
+    popularity = np.cumsum(1.0 / np.arange(20, 20 + items))
     user = np.searchsorted(activity, rng.random(interactions) * activity[-1]).astype(np.int32)
+    user[:users] = rng.permutation(users)
     item = np.searchsorted(popularity, rng.random(interactions) * popularity[-1]).astype(np.int32)
     dataset = Dataset(
         user=user,
         item=item,
         user_ids=np.array([f"user{number:06}" for number in range(users)], dtype=object),
-        item_ids=np.array([f"item{number:06}" for number in range(ITEMS)], dtype=object),
+        item_ids=np.array([f"item{number:06}" for number in range(items)], dtype=object),
         ordered=True,
         timestamp=np.arange(interactions, dtype=np.int64) + 1_500_000_000,
     )
     last = np.zeros(users, np.int64)
     last[user] = np.arange(interactions)
     target = np.zeros(interactions, bool)
-    target[last[rng.choice(users, JUDGED, replace=False)]] = True
+    again = np.flatnonzero(last >= users)  # who has two at least
+    target[last[rng.choice(again, min(JUDGED, len(again)), replace=False)]] = True
     return numbered(dataset, ~target, target)
 
 
@@ -114,26 +121,37 @@ class Watch(threading.Thread):
                     continue
 
 
+@contextmanager
+def shortened(steps: int) -> Iterator[None]:
+    """Inside the block an epoch is its first `steps` batches, where it has so many."""
+    kinds: tuple[type[Any], ...] = (Sequences, Pairs, UserRows)
+    whole = {kind: kind.epoch for kind in kinds}
+
+    def short(self: Examples, seed: int, number: int) -> EpochBatches:
+        epoch: EpochBatches = whole[type(self)](self, seed, number)
+        fewer = min(steps, epoch.steps)
+        return EpochBatches(fewer, epoch.positives * fewer // epoch.steps, islice(epoch.batches, fewer))
+
+    for kind in kinds:
+        kind.epoch = short
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            kind.epoch = whole[kind]
+
+
 def watched(plan: TrialPlan, fold: Fold, report: Report, *, place: Path, companions: int, steps: int) -> TrialResult:
     """The real trial in a worker that says where it stands before."""
     begun = private_bytes()
-    whole = Sequences.epoch
-
-    def short(self: Sequences, seed: int, number: int) -> EpochBatches:
-        epoch = whole(self, seed, number)
-        return EpochBatches(steps, epoch.positives * steps // epoch.steps, islice(epoch.batches, steps))
-
     load_plugins(plan.plugins, plan.without)  # imports every plugin, as run_planned will
     facts = {"pid": os.getpid(), "begun": begun, "plugins": private_bytes()}
     (place / f"{os.getpid()}.pid").touch()
     deadline = time.monotonic() + TOGETHER
     while len(list(place.glob("*.pid"))) < companions and time.monotonic() < deadline:
         time.sleep(0.01)
-    Sequences.epoch = short  # an epoch of the whole log takes half an hour
-    try:
+    with shortened(steps):  # an epoch of the whole log takes half an hour
         result = run_planned(plan, fold, report)
-    finally:
-        Sequences.epoch = whole
     (place / f"{os.getpid()}.json").write_text(json.dumps(facts))
     return result
 
@@ -212,7 +230,7 @@ def row(name: str, places: Sequence[object]) -> str:
 
 def lines(interactions: int, steps: int) -> Iterator[str]:
     """The table."""
-    short, whole = generated(interactions // SHORTER), generated(interactions)
+    short, whole = (generated(size, size // LENGTH) for size in (interactions // SHORTER, interactions))
     bare = bare_worker()
     yield f"private MB of a worker beyond a bare Ray worker with torch ({bare / 1e6:.0f} MB)"
     yield row("", ["data", *STAGES, "model"])

@@ -1,6 +1,6 @@
-"""Every benchmark, one after the other, each in a process of its own: `make bench`, or with peers `make bench PEERS=1`.
+"""Every benchmark of ours alone, one after the other, each in a process of its own: `make bench`.
 
-    python benchmarks/run.py [--peers]
+    python benchmarks/run.py
 
 Figures to quote are the ratios within one run: machines are shared. A benchmark that fails is reported and the rest go
 on; the exit code is then 1.
@@ -16,7 +16,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SCRIPTS = ("evaluation.py", "training.py", "trial_overhead.py", "memory.py")
-PEERS = "peers.py"
 STARTS = 5
 
 
@@ -45,7 +44,7 @@ def main() -> int:
         print_help_time()
     except subprocess.CalledProcessError:
         failed.append("help")
-    for script in (*SCRIPTS, *((PEERS,) if "--peers" in sys.argv[1:] else ())):
+    for script in SCRIPTS:
         print(f"\n== {script.removesuffix('.py')}", flush=True)
         if subprocess.run([sys.executable, str(HERE / script)], check=False).returncode:
             failed.append(script)

@@ -46,6 +46,8 @@ LOG_CAPABILITIES = frozenset(
     {"timestamps", "order", "values", "split", "item_features", "user_features", "small_catalogue"}
 )
 
+GOALS = frozenset({"ranking", "ratings"})  # what models predict and losses judge
+
 GRADIENTS = "gradients"  # what an encoder or fuser needs that learns with a gradient model
 
 Examples = Literal["sequences", "pairs", "user_rows"]

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from recsmith.contracts.errors import SpaceError, unknown
-from recsmith.contracts.plugins import GRADIENTS
+from recsmith.contracts.plugins import GOALS, GRADIENTS
 from recsmith.contracts.space import NONE, AnyNode, Group, LeftOut, OptionNode, SearchSpace
 from recsmith.wiring.documents import Document, read_document
 from recsmith.wiring.growth import Tree, grow
@@ -164,7 +164,7 @@ class _Cut:
         A loss judges what the scenario predicts: ratings in `rating`, lists elsewhere.
         """
         spec: Spec = self.registry.spec(kind, name)
-        goal = SCENARIO_NEEDS[self.scenario] & {"ranking", "ratings"} if kind == "losses" else frozenset()
+        goal = SCENARIO_NEEDS[self.scenario] & GOALS if kind == "losses" else frozenset()
         return (spec.needs - self.capabilities) | (goal - spec.offers)
 
     def group(self, group: Group) -> Group | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recsmith.contracts.data import FloatArray, Requests, State
-    from recsmith.contracts.plugins import BuildContext
-    from recsmith.contracts.training import Batch
+    from recsmith.contracts.plugins import BuildContext, Sizes
+    from recsmith.contracts.training import Batch, Training
 
 CHUNK = 256  # requests scored at once
+SCORES = 1 << 25  # bytes of scores in a chunk of requests
+PIECE = 1 << 21  # logits that a loss judges at once; those of 64 positions where that is more
+BASE = 1.5e8  # bytes that libraries take at first use
 
 
 class CausalNetwork(Protocol):
@@ -95,3 +99,37 @@ def seeded(make: Callable[[], nn.Module], context: BuildContext) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.seed)
         return make()
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a network holds: its parameters, and numbers (of 4 bytes) for each position that it reads.
+
+    `kept` until the backward pass is over, `passing` at once where it only scores.
+    """
+
+    make: Callable[[], nn.Module]
+    kept: float
+    passing: float
+    max_length: int  # T
+
+
+def peak_bytes(footprint: Footprint, training: Training, sizes: Sizes) -> float:
+    """Bytes at most at the peak of learning and of scoring a chunk, beside the log; for `ModelSpec.memory`.
+
+    28 for each parameter: itself, its gradient and two moments, and copies of all but the gradient that make a
+    checkpoint. Then what is more of the following. In learning, for each of the B T positions of a batch `kept` numbers
+    and 128 bytes of indices; 128 bytes for each window; 24 for each logit that the loss judges at once, of the whole
+    catalogue where the loss has no setting `negatives`. In scoring, for each position of 256 histories `passing`
+    numbers; three times the bytes of the scores.
+    """
+    with torch.device("meta"):  # shapes without memory
+        parameters = sum(parameter.numel() for parameter in footprint.make().parameters())
+    T = min(footprint.max_length, sizes.longest + 1)
+    windows = sizes.users + sizes.interactions // T
+    batch = min(training.batch_size, windows) * T
+    judged = max(PIECE, 64 * (training.loss.params.get("negatives") or sizes.items))
+    learning = batch * (4 * footprint.kept + 128) + 128 * windows + 24 * judged
+    chunk = max(4 * sizes.items, min(SCORES, 4 * sizes.items * sizes.users))
+    scoring = min(CHUNK, sizes.users) * T * (4 * footprint.passing + 64) + 3 * chunk
+    return BASE + 28 * parameters + max(learning, scoring)

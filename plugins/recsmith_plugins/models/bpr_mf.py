@@ -12,8 +12,9 @@ from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.data import ABSENT, FloatArray, Requests, State
 from recsmith.contracts.domains import Float, Int, Narrowed, OneOf
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith.contracts.training import Training
+from recsmith_plugins.blocks.memory import pairs_bytes
 from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class BPRMF:
     """Scores are user vector x item vector + item bias.
 
     A user that training has not seen starts from the mean user vector; the platform adapts it by the meta-learner.
+
+    Memory: that of `pairs_bytes` for D (U + I) + I parameters.
     """
 
     def __init__(self, config: BPRMFConfig, users: int, items: int, device: str) -> None:
@@ -110,6 +113,12 @@ def build(config: BPRMFConfig, context: BuildContext) -> BPRMF:
         return BPRMF(config, context.users, context.items, context.device)
 
 
+def memory(config: BPRMFConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `BPRMF`."""
+    parameters = config.dim * (sizes.users + sizes.items) + sizes.items
+    return pairs_bytes(parameters, config.dim, config.training, sizes)
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """BPR-MF."""
@@ -126,6 +135,7 @@ def provide_models() -> list[ModelSpec]:
             build=build,
             training="gradient",
             examples="pairs",
+            memory=memory,
             cost="minutes",
         )
     ]

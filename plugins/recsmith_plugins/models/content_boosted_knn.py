@@ -22,8 +22,9 @@ from recsmith.contracts.data import (
 )
 from recsmith.contracts.domains import Float, Int
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith_plugins.blocks.item_features import encoded
+from recsmith_plugins.blocks.memory import BASE, chunk_bytes
 from recsmith_plugins.blocks.recency import HALF_LIFE, NO_DECAY, weighted_rows
 from recsmith_plugins.blocks.similarity import Similarity, Terms, weigh
 from recsmith_plugins.blocks.sparse_state import empty, pack, unpack_csr
@@ -55,6 +56,10 @@ class ContentBoostedKNN:
     neighbours. As in Melville et al. 2002, where content predicts the ratings that are missing, an item with few
     interactions is filled in: its collaborative similarities are blended with the mean of those of its lookalikes,
     weighted by cosine, and a new item has theirs alone. The catalogue is never squared: a block of items at a time.
+
+    Memory, in bytes: 64 for each interaction, 72 for each neighbour that is kept (or lookalike, if they are more) and
+    16 for each of the F stored numbers of an item, 64 for each similarity of a block, thrice the scores of a chunk, and
+    `BASE`.
     """
 
     config: ContentBoostedKNNConfig
@@ -126,10 +131,15 @@ def _strongest(rows: Any, count: int, among: BoolArray, *, themselves: bool) -> 
 
 
 def _largest(dense: DoubleArray, count: int) -> sparse.csr_array:
-    """The `count` largest positive values of every row."""
+    """The `count` largest positive values of every row; of equal ones at the cut those of the first columns."""
     count = min(count, dense.shape[1])
     cut = np.partition(dense, dense.shape[1] - count, axis=1)[:, dense.shape[1] - count, None]
-    return sparse.csr_array(np.where((dense >= cut) & (dense > 0.0), dense, 0.0))
+    kept = (dense >= cut) & (dense > 0.0)
+    surplus = kept.sum(axis=1) - count
+    for row in np.flatnonzero(surplus > 0):  # alike to many, as where a category is all that is known
+        tied = np.flatnonzero(kept[row] & (dense[row] == cut[row]))
+        kept[row, tied[-surplus[row] :]] = False
+    return sparse.csr_array(np.where(kept, dense, 0.0))
 
 
 def _scaled(similarities: sparse.csr_array) -> sparse.csr_array:
@@ -142,6 +152,13 @@ def _scaled(similarities: sparse.csr_array) -> sparse.csr_array:
 def build(config: ContentBoostedKNNConfig, context: BuildContext) -> ContentBoostedKNN:
     """An unfitted model."""
     return ContentBoostedKNN(config, context.item_features)
+
+
+def memory(config: ContentBoostedKNNConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `ContentBoostedKNN`."""
+    kept = min(max(config.neighbours, config.lookalikes), sizes.items)
+    items = (72 * kept + 16 * sizes.width + 64 * BLOCK) * sizes.items
+    return BASE + 64 * sizes.interactions + items + 3 * chunk_bytes(sizes)
 
 
 @hookimpl
@@ -160,5 +177,6 @@ def provide_models() -> list[ModelSpec]:
         ),
         build=build,
         training="closed_form",
+        memory=memory,
     )
     return [spec]

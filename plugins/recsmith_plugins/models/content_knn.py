@@ -12,8 +12,9 @@ from recsmith.contracts.config import Config
 from recsmith.contracts.content import ItemContent
 from recsmith.contracts.data import FeatureMatrix, FloatArray, Interactions, Requests, State
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith_plugins.blocks.item_features import encoded, unit_rows
+from recsmith_plugins.blocks.memory import BASE, chunk_bytes
 from recsmith_plugins.blocks.recency import HALF_LIFE, NO_DECAY, weighted_rows
 
 
@@ -29,6 +30,8 @@ class ContentKNN:
     """Score of an item: the cosine of its features and the recency-weighted mean of the history's.
 
     Nothing is learnt but the features, so an item that nobody took yet is scored like any other.
+
+    Memory, in bytes: 12 for each of an item's F stored numbers, six times the scores of a chunk, and `BASE`.
     """
 
     config: ContentKNNConfig
@@ -66,6 +69,11 @@ def build(config: ContentKNNConfig, context: BuildContext) -> ContentKNN:
     return ContentKNN(config, context.item_features, context.items)
 
 
+def memory(config: ContentKNNConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `ContentKNN`."""
+    return BASE + 12 * sizes.width * sizes.items + 6 * chunk_bytes(sizes)
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """Content-kNN."""
@@ -81,5 +89,6 @@ def provide_models() -> list[ModelSpec]:
         ),
         build=build,
         training="closed_form",
+        memory=memory,
     )
     return [spec]

@@ -16,8 +16,9 @@ from recsmith.contracts.content import ItemContent
 from recsmith.contracts.data import BoolArray, DoubleArray, FeatureMatrix, FloatArray, Interactions, Requests, State
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith_plugins.blocks.item_features import directions, encoded
+from recsmith_plugins.blocks.memory import BASE, chunk_bytes
 from recsmith_plugins.blocks.recency import HALF_LIFE, NO_DECAY, weighted_rows
 
 NEGATIVES = 256  # items that stand for all others in the logistic problem
@@ -51,6 +52,9 @@ class ContentProfile:
 
     "logistic" maximises the penalised likelihood of the items taken against a fixed sample of 256 items that stands for
     all (whoever took one of them is not told apart), by Newton steps, in the `dim` strongest directions alone.
+
+    Memory, in bytes: for each item 16 for each of its F stored numbers and 40 for each of D directions, 48 for each
+    pair of items in the longest history, fourteen times the scores of a chunk, and `BASE`.
     """
 
     config: ContentProfileConfig
@@ -196,6 +200,14 @@ def build(config: ContentProfileConfig, context: BuildContext) -> ContentProfile
     return ContentProfile(config, context.item_features, context.items)
 
 
+def memory(config: ContentProfileConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `ContentProfile`."""
+    D = min(config.dim, sizes.width) + 1
+    longest = min(sizes.longest, sizes.items)
+    items = (16 * sizes.width + 40 * D) * sizes.items
+    return BASE + items + 48 * longest**2 + 14 * chunk_bytes(sizes)
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """Content profiles."""
@@ -211,5 +223,6 @@ def provide_models() -> list[ModelSpec]:
         ),
         build=build,
         training="closed_form",
+        memory=memory,
     )
     return [spec]

@@ -14,12 +14,10 @@ from recsmith.contracts.data import BoolArray, DoubleArray, FeatureMatrix, Float
 from recsmith.contracts.domains import Float
 from recsmith.contracts.errors import DataError
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith_plugins.blocks.item_features import encoded
+from recsmith_plugins.blocks.memory import BASE, chunk_bytes
 from recsmith_plugins.blocks.recency import HALF_LIFE, NO_DECAY, weighted_rows
-
-LARGEST_CATALOGUE = 20_000  # items; fitting needs up to BYTES x I squared, 10 GB at this size
-BYTES = 24  # B and two matrices of float64 at a time
 
 
 class EASEContentConfig(Config):
@@ -64,6 +62,9 @@ class EASEContent:
     rebuild its features at the least score for anybody, since nobody took it. So its column of B is regressed instead
     on the features of the known items' columns, with `own` on their diagonal, by kernel ridge: (B + own) Z where
     Z = (FF' + smoothing)^-1 F f. A new item in a history stands for the same mixture Z of known ones.
+
+    Memory, in bytes: 24 I^2 (B and two matrices of float64 at a time), 24 for each interaction and for each of an
+    item's F stored numbers, thrice the scores of a chunk, and `BASE`.
     """
 
     config: EASEContentConfig
@@ -133,18 +134,14 @@ class EASEContent:
 
 
 def build(config: EASEContentConfig, context: BuildContext) -> EASEContent:
-    """An unfitted model.
-
-    Raises:
-        DataError: the catalogue is too large for a dense item-to-item matrix.
-    """
-    if context.items > LARGEST_CATALOGUE:
-        gigabytes = BYTES * context.items**2 / 1e9
-        raise DataError(
-            f"ease_content: {context.items:,} items need {gigabytes:.0f} GB for a dense item-to-item matrix, and at "
-            f"most {LARGEST_CATALOGUE:,} are taken. Use ials_content, or filter rare items out of the log."
-        )
+    """An unfitted model."""
     return EASEContent(config, context.item_features)
+
+
+def memory(config: EASEContentConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `EASEContent`."""
+    square = 24 * sizes.items**2
+    return BASE + square + 24 * (sizes.interactions + sizes.width * sizes.items) + 3 * chunk_bytes(sizes)
 
 
 @hookimpl
@@ -162,5 +159,6 @@ def provide_models() -> list[ModelSpec]:
         ),
         build=build,
         training="closed_form",
+        memory=memory,
     )
     return [spec]

@@ -11,8 +11,9 @@ from recsmith.contracts.config import Config
 from recsmith.contracts.data import ABSENT, DoubleArray, FloatArray, Histories, Interactions, Requests, State
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
-from recsmith_plugins.blocks.implicit_factors import alternate, confidence, fold_in
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
+from recsmith_plugins.blocks.implicit_factors import SOLVED_AT_ONCE, alternate, confidence, fold_in
+from recsmith_plugins.blocks.memory import BASE, chunk_bytes
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -38,6 +39,9 @@ class IALS:
 
     Known users with their training history have stored factors. All others are folded in: the least-squares problem
     that gave the stored ones is solved for their history, so a new user is served like a known one.
+
+    Memory, in bytes: 20 for each interaction (the confidences, by user and by item), 8 D for each user, 16 D for each
+    item, 24 D^2 for each of 256 users that are folded in at once, thrice the scores of a chunk, and `BASE`.
     """
 
     config: IALSConfig
@@ -86,6 +90,13 @@ def build(config: IALSConfig, context: BuildContext) -> IALS:
     return IALS(config, context.seed)
 
 
+def memory(config: IALSConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `IALS`."""
+    D = config.factors
+    factors = 8 * D * sizes.users + 16 * D * sizes.items + 24 * D**2 * SOLVED_AT_ONCE
+    return BASE + 20 * sizes.interactions + factors + 3 * chunk_bytes(sizes)
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """Factorisation by iALS."""
@@ -100,5 +111,6 @@ def provide_models() -> list[ModelSpec]:
         ),
         build=build,
         training="closed_form",
+        memory=memory,
     )
     return [spec]

@@ -11,7 +11,7 @@ from recsmith.contracts.config import Config
 from recsmith.contracts.data import FloatArray, Interactions, Requests, State
 from recsmith.contracts.domains import Categorical, Float
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 
 SECONDS_PER_DAY = 86_400.0
 
@@ -35,7 +35,10 @@ def _counted(interactions: Interactions, config: PopularityConfig) -> FloatArray
 
 @dataclass
 class Popularity:
-    """The same scores for everyone: weighted interactions per item."""
+    """The same scores for everyone: weighted interactions per item.
+
+    Memory: 32 bytes x interactions (weights by moment), 16 bytes x I, and 0.1 GB to score a chunk.
+    """
 
     config: PopularityConfig
     counts: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))  # [I]
@@ -62,6 +65,11 @@ def build(config: PopularityConfig, context: BuildContext) -> Popularity:
     return Popularity(config)
 
 
+def memory(config: PopularityConfig, sizes: Sizes) -> float:
+    """See `Popularity`."""
+    return 32.0 * sizes.interactions + 16.0 * sizes.items + 0.1e9
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """Popularity."""
@@ -76,5 +84,6 @@ def provide_models() -> list[ModelSpec]:
         ),
         build=build,
         training="closed_form",
+        memory=memory,
     )
     return [spec]

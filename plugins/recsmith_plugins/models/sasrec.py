@@ -16,10 +16,10 @@ from torch import nn
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.dropout import Dropout
-from recsmith_plugins.blocks.next_item import NextItemModel, seeded
+from recsmith_plugins.blocks.next_item import Footprint, NextItemModel, peak_bytes, seeded
 from recsmith_plugins.blocks.transformer import NORMS, Block, through
 
 if TYPE_CHECKING:
@@ -83,6 +83,18 @@ def build(config: SASRecConfig, context: BuildContext) -> NextItemModel:
     return NextItemModel(network, context.items, config.max_length, context.device)
 
 
+def memory(config: SASRecConfig, sizes: Sizes) -> float:
+    """Bytes, see `peak_bytes`. A position holds (16 + 4 expansion) D numbers in each block, and 24 D outside of them.
+
+    As much as one block holds is on its way in the backward pass. With `recompute` the other blocks hold D.
+    """
+    D = config.heads * config.head_dim
+    block = (16 + 4 * config.expansion) * D
+    kept = config.blocks * D + 2 * block if config.recompute else (config.blocks + 1) * block
+    footprint = Footprint(lambda: Network(config, sizes.items), kept + 24 * D, block, config.max_length)
+    return peak_bytes(footprint, config.training, sizes)
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """SASRec."""
@@ -100,5 +112,6 @@ def provide_models() -> list[ModelSpec]:
             training="gradient",
             examples="sequences",
             cost="minutes",
+            memory=memory,
         )
     ]

@@ -18,10 +18,19 @@ from recsmith.contracts.content import ItemContent, UserContent
 from recsmith.contracts.data import ABSENT, FloatArray, Requests, State
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed, OneOf
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.content_tower import Tower, TowerConfig, pace
 from recsmith_plugins.blocks.histories import padded
+from recsmith_plugins.blocks.memory import (
+    BASE,
+    LEARNT,
+    SHUFFLED,
+    chunk_bytes,
+    content_bytes,
+    logits_at_once,
+    rows_at_once,
+)
 from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
@@ -79,7 +88,15 @@ class Network(nn.Module):
 
 
 class TwoTower:
-    """Scores are the products of the last position's query with the items' vectors, plus a bias of the seen ones."""
+    """Scores are the products of the last position's query with the items' vectors, plus a bias of the seen ones.
+
+    Memory, in bytes: `LEARNT` for each of (D + 1) I + D (F + 16 D) parameters (and D U for identities of users), what
+    `content_bytes` says of F stored numbers of an item, and `BASE`. In learning, for each of the B T positions of a
+    batch 4 D H + 128, where H is 16, and 16 + 4 expansion more for each layer of a history that is no mean; for each
+    item of which a batch needs the vector 4 (6 F + 12 D); 128 for each window, `SHUFFLED` for each interaction, 24 for
+    each logit that is judged at once. In scoring, 4 D H for each position of 256 histories, 8 D for each item and four
+    times the scores of a chunk. Columns of users, and encoders that learn with the model, come on top.
+    """
 
     def __init__(self, config: TwoTowerConfig, context: BuildContext) -> None:
         self.config = config
@@ -143,6 +160,31 @@ def build(config: TwoTowerConfig, context: BuildContext) -> TwoTower:
         return TwoTower(config, context)
 
 
+def memory(config: TwoTowerConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `TwoTower`."""
+    D, F, training = config.dim, sizes.width, config.training
+    with_content = bool(F or config.content.encoders)
+    parameters = (D + 1) * sizes.items + D * (F + 16 * D) + D * sizes.users * config.user_ids
+    T = min(config.max_length, sizes.longest + 1)
+    windows = sizes.users + sizes.interactions // T
+    positions = min(training.batch_size, windows) * T
+    kept = 4 * D * (16 + _layers(config.history))
+    rows = rows_at_once(positions, training, sizes.items)
+    batch = positions * (kept + 128) + 4 * rows * (6 * F + 12 * D) + 24 * logits_at_once(training, sizes.items)
+    learning = batch + 128 * windows + SHUFFLED * sizes.interactions
+    scoring = min(CHUNK, sizes.users) * T * kept + 8 * D * sizes.items + 4 * chunk_bytes(sizes)
+    content = content_bytes(sizes.items, F, config.tower.lookalikes) if with_content else 0.0
+    return BASE + LEARNT * parameters + content + max(learning, scoring)
+
+
+def _layers(history: Choice) -> int:
+    """Numbers that a history holds for each of D, at most."""
+    if history.name == "mean":
+        return 0
+    depth = max(int(history.params.get(name, 2)) for name in ("blocks", "layers"))
+    return (depth + 1) * (16 + 4 * int(history.params.get("expansion", 1)))
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """The two-tower model."""
@@ -159,6 +201,7 @@ def provide_models() -> list[ModelSpec]:
             build=build,
             training="gradient",
             examples="sequences",
+            memory=memory,
             cost="minutes",
         )
     ]

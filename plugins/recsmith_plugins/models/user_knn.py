@@ -12,9 +12,11 @@ from recsmith.contracts.config import Config
 from recsmith.contracts.data import FloatArray, Interactions, Requests, State
 from recsmith.contracts.domains import Int
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
-from recsmith_plugins.blocks.similarity import Similarity, Terms, weigh
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
+from recsmith_plugins.blocks.similarity import Comparison, Similarity, Terms, largest, tversky, weigh
 from recsmith_plugins.blocks.sparse_state import empty, pack, unpack_csr
+
+CHUNK = 1 << 22  # pairs of users that are compared at a time
 
 
 class UserKNNConfig(Config):
@@ -22,19 +24,7 @@ class UserKNNConfig(Config):
 
     neighbours: Annotated[int, Int(5, 1000, log=True)] = 100  # users that are asked
     similarity: Similarity = Similarity()
-
-
-def _largest(similarities: sparse.csr_array, count: int) -> sparse.csr_array:
-    """Only the `count` largest entries of every row."""
-    kept = []
-    for start, end in zip(similarities.indptr[:-1], similarities.indptr[1:], strict=True):
-        size = int(end - start)
-        best = np.arange(size) if size <= count else np.argpartition(similarities.data[start:end], size - count)
-        kept.append(start + np.sort(best[-count:]))
-    index = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    indptr = np.concatenate([[0], np.cumsum([len(row) for row in kept], dtype=np.int64)])
-    parts = (similarities.data[index], similarities.indices[index], indptr)
-    return sparse.csr_array(parts, shape=similarities.shape)
+    comparison: Comparison = Comparison()
 
 
 @dataclass
@@ -42,12 +32,15 @@ class UserKNN:
     """Score of item j: the sum of the similarities of the nearest users who took j.
 
     The training users are the model: it keeps their rows. A known user is never among the own neighbours.
+
+    Memory: 64 bytes x interactions (the rows, weighed and turned), 48 bytes for each of the CHUNK pairs of users that
+    are compared at a time (or U, if that is more), and 0.2 GB to score a chunk.
     """
 
     config: UserKNNConfig
     taken: sparse.csr_array = field(default_factory=empty)  # [U, I] float32, raw weights
     terms: Terms = field(default_factory=lambda: Terms(np.zeros(0), 0.0, 0.0))
-    by_item: sparse.csr_array = field(default_factory=empty)  # [I, U] float64, the weighted rows transposed
+    by_item: sparse.csr_array = field(default_factory=empty)  # [I, U] float64, what asking rows are multiplied with
 
     def fit(self, interactions: Interactions) -> None:
         """Keep the rows of the training users."""
@@ -55,25 +48,36 @@ class UserKNN:
         self._keep(interactions.histories.matrix(interactions.items, weighted=similarity.weighted))
 
     def _keep(self, taken: sparse.csr_array) -> None:
+        similarity, comparison = self.config.similarity, self.config.comparison
         self.taken = taken
-        self.terms = Terms.of(taken, self.config.similarity)
-        self.by_item = weigh(taken, self.config.similarity, self.terms).T.tocsr()
+        self.terms = Terms.of(taken, similarity)
+        by_sets = comparison.measure == "tversky"
+        rows = _binary(taken) if by_sets else weigh(taken, similarity, self.terms, 1.0 - comparison.asymmetry)
+        self.by_item = rows.T.tocsr()
 
     def scores(self, requests: Requests) -> FloatArray:
         """Sums of similarities of the nearest training users, [B, I]."""
-        similarity = self.config.similarity
-        asked = requests.histories.matrix(self.taken.shape[1], weighted=similarity.weighted)
-        alike = (weigh(asked, similarity, self.terms) @ self.by_item).astype(np.float32)
-        own = np.repeat(requests.user_num, np.diff(alike.indptr)) == alike.indices
-        alike.data[own] = 0.0
-        alike.eliminate_zeros()
-        neighbours = _largest(alike, self.config.neighbours)
-        scores: FloatArray = (neighbours @ self._binary()).toarray()
+        scores = np.empty((len(requests), self.taken.shape[1]), np.float32)
+        kept, start = _binary(self.taken), 0
+        for chunk in requests.chunks(max(1, CHUNK // max(1, self.taken.shape[0]))):
+            alike = self._alike(chunk)
+            own = np.repeat(chunk.user_num, np.diff(alike.indptr)) == alike.indices
+            alike.data[own] = 0.0
+            alike.eliminate_zeros()
+            neighbours = largest(alike, self.config.neighbours)
+            scores[start : start + len(chunk)] = (neighbours @ kept).toarray()
+            start += len(chunk)
         return scores
 
-    def _binary(self) -> sparse.csr_array:
-        ones = np.ones_like(self.taken.data)
-        return sparse.csr_array((ones, self.taken.indices, self.taken.indptr), shape=self.taken.shape)
+    def _alike(self, requests: Requests) -> sparse.csr_array:
+        """Similarities to the training users, [B, U] float32."""
+        similarity, comparison = self.config.similarity, self.config.comparison
+        asked = requests.histories.matrix(self.taken.shape[1], weighted=similarity.weighted)
+        if comparison.measure == "tversky":
+            sizes = (np.diff(asked.indptr), np.diff(self.taken.indptr))
+            return tversky(_binary(asked) @ self.by_item, sizes, comparison, similarity.shrinkage)
+        products: sparse.csr_array = weigh(asked, similarity, self.terms, comparison.asymmetry) @ self.by_item
+        return products.astype(np.float32)
 
     def state(self) -> State:
         """The rows of the training users."""
@@ -84,9 +88,18 @@ class UserKNN:
         self._keep(unpack_csr("taken", state.arrays))
 
 
+def _binary(rows: sparse.csr_array) -> sparse.csr_array:
+    return sparse.csr_array((np.ones_like(rows.data), rows.indices, rows.indptr), shape=rows.shape)
+
+
 def build(config: UserKNNConfig, context: BuildContext) -> UserKNN:
     """An unfitted model."""
     return UserKNN(config)
+
+
+def memory(config: UserKNNConfig, sizes: Sizes) -> float:
+    """See `UserKNN`."""
+    return 64.0 * sizes.interactions + 48.0 * max(CHUNK, sizes.users) + 0.2e9
 
 
 @hookimpl
@@ -103,5 +116,6 @@ def provide_models() -> list[ModelSpec]:
         ),
         build=build,
         training="closed_form",
+        memory=memory,
     )
     return [spec]

@@ -13,9 +13,10 @@ from recsmith.contracts.content import ItemContent
 from recsmith.contracts.data import ABSENT, FloatArray, Requests, State
 from recsmith.contracts.domains import Float, Int, Narrowed, OneOf
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, ModelSpec
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith.contracts.training import Training
 from recsmith_plugins.blocks.content_tower import Tower, TowerConfig, pace
+from recsmith_plugins.blocks.memory import content_bytes, pairs_bytes, rows_at_once
 from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
@@ -76,6 +77,10 @@ class VBPR:
 
     Differs from the paper: latent vectors of items are left out at random in training, and the content may be of any
     columns and encoders, also such as learn with the model.
+
+    Memory: that of `pairs_bytes` for (D + C) U + (D + 1) I + C (F + C) parameters, of `content_bytes` for F stored
+    numbers of an item, and 4 (6 F + 12 (D + C)) bytes for each item of which a batch needs the vector. Encoders that
+    learn with the model come on top.
     """
 
     def __init__(self, config: VBPRConfig, context: BuildContext) -> None:
@@ -147,6 +152,15 @@ def build(config: VBPRConfig, context: BuildContext) -> VBPR:
         return VBPR(config, context)
 
 
+def memory(config: VBPRConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `VBPR`."""
+    D, C, F = config.dim, config.content_dim, sizes.width
+    parameters = (D + C) * sizes.users + (D + 1) * sizes.items + C * (F + C)
+    rows = rows_at_once(config.training.batch_size, config.training, sizes.items)
+    content = content_bytes(sizes.items, F, 0) + 4 * rows * (6 * F + 12 * (D + C))
+    return content + pairs_bytes(parameters, D + C, config.training, sizes)
+
+
 @hookimpl
 def provide_models() -> list[ModelSpec]:
     """VBPR."""
@@ -164,6 +178,7 @@ def provide_models() -> list[ModelSpec]:
             build=build,
             training="gradient",
             examples="pairs",
+            memory=memory,
             cost="minutes",
         )
     ]

@@ -29,7 +29,10 @@ def fitted(features, **settings):
 
 
 def strongest(dense, count):
-    return np.where(dense >= np.sort(dense, axis=1)[:, [-count]], dense, 0.0)
+    kept = np.zeros_like(dense)
+    columns = np.argsort(-dense, axis=1, kind="stable")[:, :count]
+    np.put_along_axis(kept, columns, np.take_along_axis(dense, columns, axis=1), axis=1)
+    return kept
 
 
 def scaled(dense):
@@ -71,3 +74,11 @@ def test_without_any_feature_known_items_keep_neighbours_and_new_ones_have_none(
     similarities = fitted(None).similarities.toarray()
     assert similarities[:, :KNOWN].any()
     assert not similarities[:, KNOWN:].any()
+
+
+def test_an_item_has_no_more_neighbours_than_asked_for_where_many_are_equally_like_it():
+    groups = np.eye(2, dtype=np.float32)[np.arange(ITEMS) % 2]
+    similarities = fitted(groups, content_share=1.0, lookalikes=3, neighbours=4).similarities.toarray()
+    neighbours = [np.flatnonzero(column).tolist() for column in similarities.T]
+    assert neighbours[19] == [1, 3, 5, 7]
+    assert neighbours[1] == [3, 5, 7, 9]

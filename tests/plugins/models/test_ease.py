@@ -1,12 +1,12 @@
 """EASE against the formula of its paper, written densely."""
 
+import tracemalloc
+
 import numpy as np
-import pytest
 
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
-from recsmith.contracts.errors import DataError
-from recsmith.contracts.plugins import BuildContext
-from recsmith_plugins.models.ease import EASE, EASEConfig, build
+from recsmith.contracts.plugins import Sizes
+from recsmith_plugins.models.ease import EASE, EASEConfig, memory
 
 
 def log():
@@ -33,7 +33,19 @@ def test_scores_are_the_history_times_the_weights():
     np.testing.assert_allclose(model.scores(asked)[0], 0.5 * model.weights[3] + model.weights[5], atol=1e-6)
 
 
-def test_a_catalogue_too_large_is_refused_before_anything_is_computed():
-    context = BuildContext(1, 20_001, np.zeros(20_001, np.int64), 0, "cpu", lambda _kind, _choice: None)
-    with pytest.raises(DataError, match="20,001 items need 6 GB"):
-        build(EASEConfig(), context)
+def peak(items):
+    """Bytes that fitting takes at its peak, of a log in which all items meet."""
+    rng = np.random.default_rng(0)
+    histories = Histories(np.arange(0, 200 * 400 + 1, 400), rng.integers(0, items, 80_000).astype(np.int32))
+    model = EASE(EASEConfig())
+    tracemalloc.start()
+    model.fit(Interactions(histories, 200, items, ordered=True))
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return found
+
+
+def test_memory_grows_as_it_says():
+    said = [memory(EASEConfig(), Sizes(200, items, 80_000, 400)) for items in (400, 1200)]
+    grown = peak(1200) - peak(400)
+    assert 0.5 < grown / (said[1] - said[0]) < 1.05

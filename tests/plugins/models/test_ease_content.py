@@ -7,9 +7,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import normalize
 
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
-from recsmith.contracts.errors import DataError
-from recsmith.contracts.plugins import BuildContext
-from recsmith_plugins.models.ease_content import EASEContent, EASEContentConfig, build
+from recsmith.contracts.plugins import Sizes
+from recsmith_plugins.models.ease_content import EASEContent, EASEContentConfig, memory
 
 ITEMS, KNOWN = 20, 17  # nobody took the last three
 RNG = np.random.default_rng(2)
@@ -76,7 +75,7 @@ def test_scores_are_the_history_times_the_weights():
     np.testing.assert_allclose(model.scores(asked)[0], expected, atol=1e-6)
 
 
-def test_a_catalogue_too_large_is_refused_before_anything_is_computed():
-    context = BuildContext(1, 20_001, np.zeros(20_001, np.int64), 0, "cpu", lambda _kind, _choice: None)
-    with pytest.raises(DataError, match="20,001 items need 10 GB"):
-        build(EASEContentConfig(), context)
+def test_it_states_that_the_catalogue_is_squared():
+    few, many = (memory(EASEContentConfig(), Sizes(1_000, items, 50_000, 100)) for items in (20_000, 100_000))
+    assert 24 * 20_000**2 < few < 10.5e9
+    assert 24 * 100_000**2 < many < 241e9

@@ -8,7 +8,8 @@ from scipy import sparse
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
 from recsmith.contracts.domains import Float
 from recsmith_plugins.blocks.recency import HALF_LIFE, NO_DECAY, weighted_rows
-from recsmith_plugins.blocks.similarity import Similarity
+from recsmith_plugins.blocks.similarity import Comparison, Similarity
+from recsmith_plugins.models import item_knn, user_knn
 from recsmith_plugins.models.item_knn import ItemKNN, ItemKNNConfig
 from recsmith_plugins.models.user_knn import UserKNN, UserKNNConfig
 
@@ -73,6 +74,53 @@ def test_item_scores_sum_the_similarities_of_the_history():
     asked = Requests(np.array([ABSENT], np.int32), Histories(np.array([0, 2]), np.array([1, 2], np.int32)))
     expected = [2 / np.sqrt(6) + 1 / np.sqrt(3), 1.0, 1.0]
     np.testing.assert_allclose(model.scores(asked)[0], expected, rtol=1e-6)
+
+
+def tversky(taken, first, second):
+    """Of the columns of a dense log of 0 and 1, [I, I]."""
+    shared, sizes = taken.T @ taken, taken.sum(0)
+    return shared / (shared + first * (sizes[:, None] - shared) + second * (sizes[None, :] - shared))
+
+
+def asymmetric(taken, asymmetry):
+    shared, sizes = taken.T @ taken, taken.sum(0)
+    return shared / (sizes[:, None] ** asymmetry * sizes[None, :] ** (1.0 - asymmetry))
+
+
+COMPARED = [
+    (Comparison(measure="tversky", first=0.2, second=1.4), lambda taken: tversky(taken, 0.2, 1.4)),
+    (Comparison(asymmetry=0.2), lambda taken: asymmetric(taken, 0.2)),
+    (Comparison(asymmetry=0.9), lambda taken: asymmetric(taken, 0.9)),
+]
+
+
+@pytest.mark.parametrize("chunk", [1, 1 << 22])
+@pytest.mark.parametrize(("comparison", "oracle"), COMPARED)
+def test_an_item_keeps_those_that_are_nearest_as_seen_from_it(comparison, oracle, chunk, monkeypatch):
+    monkeypatch.setattr(item_knn, "CHUNK", chunk)
+    model = ItemKNN(ItemKNNConfig(neighbours=ITEMS, similarity=similarity("cosine"), comparison=comparison))
+    model.fit(log())
+    whole = oracle(dense(log()))
+    np.testing.assert_allclose(model.similarities.toarray(), whole, atol=1e-6)
+    few = ItemKNN(ItemKNNConfig(neighbours=6, similarity=similarity("cosine"), comparison=comparison))
+    few.fit(log())
+    kept = few.similarities.toarray()
+    assert (few.similarities.sum(axis=1) > 0).all()
+    np.testing.assert_allclose(np.sort(kept, axis=1)[:, -6:], np.sort(whole, axis=1)[:, -6:], atol=1e-6)
+    np.testing.assert_allclose(kept[kept > 0], whole[kept > 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 1 << 22])
+@pytest.mark.parametrize(("comparison", "oracle"), COMPARED)
+def test_users_are_compared_as_seen_from_the_one_who_asks(comparison, oracle, chunk, monkeypatch):
+    monkeypatch.setattr(user_knn, "CHUNK", chunk)
+    taken = dense(log())
+    alike = oracle(taken.T)
+    np.fill_diagonal(alike, 0.0)
+    model = UserKNN(UserKNNConfig(neighbours=1000, similarity=similarity("cosine"), comparison=comparison))
+    model.fit(log())
+    requests = Requests(np.arange(USERS, dtype=np.int32), log().histories, histories_are_training=True)
+    np.testing.assert_allclose(model.scores(requests), alike @ taken, rtol=1e-5, atol=1e-6)
 
 
 def test_shrinkage_adds_pseudo_users_to_every_item():

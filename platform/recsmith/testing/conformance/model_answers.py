@@ -1,10 +1,8 @@
-"""What a model gets right on logs with a known answer, and what its memory does as the catalogue grows."""
+"""What a model gets right on logs with a known answer, and whether its memory is as it states."""
 
 from __future__ import annotations
 
-import json
 import math
-import tracemalloc
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,11 +16,10 @@ from recsmith.study.prepare import learn, prepare
 from recsmith.testing.conformance.model_ground import (
     default,
     for_ratings,
-    item_columns,
-    ready,
     trained_by,
     with_needs,
 )
+from recsmith.testing.conformance.model_memory import memory_is_as_stated
 from recsmith.testing.conformance.subject import NotApplicableError, Violation, expect
 from recsmith.testing.logs import (
     cycle_fold,
@@ -49,8 +46,6 @@ TRAININGS: tuple[Mapping[str, Any], ...] = (
 NOISE = 0.3 * math.sqrt(2 / math.pi)  # mean absolute error on the ratings log of whoever knows all offsets
 STANDING = 5  # first epochs with one and the same figure: nothing is being learnt
 ABOVE = 0.9  # share of other groups' items that a new item of the own group must stand above
-CATALOGUES = (400, 800, 1600)
-STEEPEST = 1.5  # memory may grow with this power of the catalogue: 1 is linear, 2 its square
 
 
 @dataclass(frozen=True)
@@ -217,45 +212,6 @@ def _best(subject: Subject, answer: Answer, figure_of: Callable[[Prepared], floa
         except NotFiniteError:
             continue
     return max(found, key=lambda figure: answer.sign * figure)
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-
-def memory_is_as_stated(subject: Subject) -> None:
-    """A model whose memory grows with the square of the catalogue says so: it needs "small_catalogue".
-
-    The same few interactions are learnt in catalogues of I, 2I and 4I items. What is added from the second to the
-    third, divided by what is added from the first to the second, is 2 for linear growth and 4 for the square, whatever
-    is spent besides. Counted are numpy's memory at its peak while learning and answering, and the state.
-    """
-    if "small_catalogue" in subject.spec.needs:
-        raise NotApplicableError('it says that it needs "small_catalogue"')
-    sizes = [_memory(subject, items) for items in CATALOGUES]
-    first, second = sizes[1] - sizes[0], sizes[2] - sizes[1]
-    pairs = CATALOGUES[2] ** 2 - CATALOGUES[1] ** 2
-    steep = second > 2**STEEPEST * max(first, 1) and second > pairs  # less than a byte for each pair is chance
-    grown = ", ".join(f"{size / 1e6:.1f} MB for {items:,} items" for size, items in zip(sizes, CATALOGUES, strict=True))
-    expect(not steep, f'memory grows like the square of the catalogue ({grown}): add needs={{"small_catalogue"}}')
-
-
-def _memory(subject: Subject, items: int) -> int:
-    """Bytes at the peak of building, learning and answering, and of the state."""
-    rng = np.random.default_rng(2)
-    rows = [rng.integers(0, CATALOGUES[0], 6) for _ in range(50)]
-    fold = with_needs(fold_of(histories_of(rows), [[0]] * 50, items=items, columns=item_columns(items)), subject.spec)
-    prepared = ready(subject, fold)
-    tracemalloc.start()
-    try:
-        model = prepared.spec.build(prepared.config, prepared.context)
-        for _ in learn(replace(prepared, model=model), fold.train):
-            pass
-        model.scores(fold.holdout.requests.take(np.arange(1)))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    state = model.state()
-    return peak + sum(array.nbytes for array in state.arrays.values()) + len(json.dumps(state.values, default=repr))
 
 
 CHECKS = (

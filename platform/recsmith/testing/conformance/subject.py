@@ -13,6 +13,7 @@ from scipy import sparse
 
 from recsmith.contracts.config import Choice
 from recsmith.contracts.data import State
+from recsmith.contracts.plugins import GOALS
 from recsmith.contracts.space import OptionNode, Parameter
 from recsmith.search.suggest import pick
 from recsmith.wiring.growth import grow_one
@@ -68,7 +69,9 @@ class Subject:
         registry = self.registry
         if self.kind == "models":  # encoders keep their own promises: none that takes hours is tried here
             quick = {name: spec for name, spec in registry.specs["encoders"].items() if spec.cost != "hours"}
-            registry = replace(registry, specs={**registry.specs, "encoders": quick})
+            goals = self.spec.offers & GOALS
+            losses = {name: spec for name, spec in registry.specs["losses"].items() if spec.offers & goals or not goals}
+            registry = replace(registry, specs={**registry.specs, "encoders": quick, "losses": losses})
         return grow_one(registry, self.kind, self.spec.name, columns or {})
 
     def corners(self, columns: Mapping[str, Mapping[str, Role]] | None = None) -> Iterator[tuple[str, Choice]]:

@@ -11,6 +11,7 @@ import torch
 
 from recsmith.contracts.config import Choice
 from recsmith.contracts.data import Histories, Interactions
+from recsmith.contracts.training import Training
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
 
@@ -32,18 +33,18 @@ def main() -> None:
     interactions = Interactions(histories, len(histories), int(item.max()) + 1, ordered=True)
     registry = load_plugins().registry
     context = registry.context(item_counts=interactions.counts, users=interactions.users)
-    training = {"loss": LOSSES[asked["loss"]].model_dump(), "batch_size": asked["batch"]}
+    training = Training(loss=LOSSES[asked["loss"]], batch_size=asked["batch"])
     params = {
         "heads": 1,
         "head_dim": asked["width"],
         "blocks": asked["blocks"],
         "max_length": asked["length"],
         "dropout": asked["dropout"],
-        "training": training,
+        "training": training.model_dump(),
     }
     model = registry.build("models", Choice(name="sasrec", params=params), context)
     wall, cpu = [time.perf_counter()], [time.process_time()]
-    for _ in epochs(model, model.config.training, "sequences", interactions, context, total_epochs=EPOCHS):
+    for _ in epochs(model, training, "sequences", interactions, context, total_epochs=EPOCHS):
         wall.append(time.perf_counter())
         cpu.append(time.process_time())
     print(json.dumps({"positions": len(item), "wall": np.diff(wall[1:]).tolist(), "cpu": np.diff(cpu[1:]).tolist()}))
