@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from recsmith.contracts.data import ABSENT, FloatArray, Histories, Interactions, Requests, State
 from recsmith.contracts.domains import Float, Int
 from recsmith_plugins.blocks.fields import FieldsConfig, Reader, Rows, pace
+from recsmith_plugins.blocks.memory import DRAWN, SCORES, SHARED, content_bytes, pairs_bytes, rows_at_once
 from recsmith_plugins.blocks.next_item import seeded
 from recsmith_plugins.blocks.parameters import load_into, state_of
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from recsmith.contracts.training import Batch, Training
 
 CELLS = 1 << 20  # numbers that the deep part holds at once: 4 MB, about what a core's cache holds
-SCORES = 1 << 23  # of a chunk of requests: 32 MB
-BASE = 1.5e8  # bytes: pieces of a batch, and what libraries take
-WIDE = 1024  # features of an item that are counted as if dense
 KEPT = 1 << 25  # numbers of the deep part that are kept for the gradient (128 MB); beyond, they are computed again
 CHUNK = 4096  # items at once where the whole catalogue is asked for
 NARROWED: dict[str, Any] = {
@@ -150,10 +148,10 @@ class FieldModel:
     A user that training has not seen has recent items only, an item its columns. In training the item of a pair is left
     out of the user's recent items. Where ratings are judged, logits are ratings, cut to their range at serving.
 
-    Memory, in bytes: 28 for each parameter (value, gradient, two moments, and copies of value and moments at the end of
-    an epoch), of which there are V for each user, for each item twice where histories are read, and for each feature of
-    a column; 32 V for each item (halves of logits); 40 for each interaction, and 24 for each of the last T of a user;
-    268 MB for a deep part, 160 for scores, 150 for the rest.
+    Memory: that of `pairs_bytes` for V (U + 2 I + F) and the layers' parameters, and of `content_bytes` for F stored
+    numbers of an item. Where histories are read, 52 bytes for each of the last T interactions of a user, and 64 T for
+    each user of a batch or chunk of requests. 32 V for each of those users and for each item of which a batch needs
+    the vector, 8 for each number of the items' halves, 8 for each number of the deep part that is held at once.
     """
 
     def __init__(self, make: Callable[[], FieldNetwork], config: FieldsConfig, context: BuildContext) -> None:
@@ -261,22 +259,31 @@ def _call(function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
     return function(*arguments)
 
 
-def memory(sizes: Sizes, config: Settings, *, vectors: int, weights: int = 0, cells: int = 0) -> float:
-    """Bytes at most at the peak of learning and of scoring a chunk, as told at `FieldModel`.
+@dataclass(frozen=True)
+class Footprint:
+    """Numbers that a network holds."""
 
-    Args:
-        sizes: of the log.
-        config: of the model.
-        vectors: V, numbers of a row in all tables of its side.
-        weights: W, of the network beside the tables.
-        cells: of `FieldNetwork`.
-    """
-    users, items, T = sizes.users, sizes.items, min(config.fields.length, sizes.longest)
-    with_history = config.fields.history != "none"
-    parameters = vectors * (users + items * (1 + with_history) + sizes.width) + weights
-    requests = min(users, SCORES // max(items, 1) + 1)
-    rows = max(requests, config.training.batch_size)
-    tables = 28 * parameters + 4 * items * (8 * vectors + min(sizes.width, WIDE))
-    histories = 40 * sizes.interactions + with_history * T * (24 * users + 64 * rows)
-    kept = 8 * KEPT if cells else 0
-    return BASE + tables + histories + kept + 32 * rows * vectors + 20 * min(SCORES, users * items)
+    vectors: int  # V of a row in all tables of its side
+    queries: int  # of a user's half, about as many as of an item's
+    weights: int = 0  # of the layers
+    cells: int = 0  # see `FieldNetwork`
+
+
+def peak_bytes(footprint: Footprint, config: Settings, sizes: Sizes) -> float:
+    """Bytes at most at the peak of learning and of scoring a chunk: see `FieldModel`."""
+    training, V, T = config.training, footprint.vectors, min(config.fields.length, sizes.longest)
+    read = config.fields.history != "none"
+    parameters = V * (sizes.users + sizes.items * (1 + read) + sizes.width) + footprint.weights
+    batch = min(training.batch_size, sizes.interactions)
+    asking = max(batch, min(sizes.users, SCORES // (4 * sizes.items) + 1))
+    recent = read * (52 * min(sizes.interactions, T * sizes.users) + 64 * T * asking)
+    halves = 32 * V * rows_at_once(batch, training, sizes.items) + 8 * footprint.queries * sizes.items
+    pairs = batch * (1 + int(training.loss.params.get("negatives", DRAWN.get(training.loss.name, 0))))
+    kept = (
+        KEPT if training.loss.name in SHARED or training.loss.name not in DRAWN else min(KEPT, pairs * footprint.cells)
+    )
+    deep = 8 * max(kept, CELLS) if footprint.cells else 0
+    content = content_bytes(sizes.items, sizes.width, 0)
+    return (
+        pairs_bytes(parameters, footprint.queries, training, sizes) + content + recent + halves + deep + 32 * V * asking
+    )

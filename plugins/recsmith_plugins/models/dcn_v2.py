@@ -13,7 +13,7 @@ from recsmith.contracts.domains import Categorical, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Half, memory
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -118,11 +118,11 @@ def build(config: DCNv2Config, context: BuildContext) -> FieldModel:
     return FieldModel(lambda: DCNv2(config, context), config.fields, context)
 
 
-def dcn_v2_memory(config: DCNv2Config, sizes: Sizes) -> float:
-    """See `FieldModel`."""
+def memory(config: DCNv2Config, sizes: Sizes) -> float:
+    """Bytes at most: see `FieldModel`."""
     width = 8 * config.dim
     weights = weights_of(config.deep, width) + config.crosses * width * (2 * config.rank or width)
-    return memory(sizes, config, vectors=config.dim, weights=weights, cells=_cells(config, width))
+    return peak_bytes(Footprint(config.dim, width // 2, weights, _cells(config, width)), config, sizes)
 
 
 @hookimpl
@@ -142,6 +142,6 @@ def provide_models() -> list[ModelSpec]:
             training="gradient",
             examples="pairs",
             cost="minutes",
-            memory=dcn_v2_memory,
+            memory=memory,
         )
     ]

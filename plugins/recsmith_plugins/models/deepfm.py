@@ -10,7 +10,7 @@ from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Half, memory
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -81,10 +81,12 @@ def build(config: DeepFMConfig, context: BuildContext) -> FieldModel:
     return FieldModel(lambda: DeepFM(config, context), config.fields, context)
 
 
-def deepfm_memory(config: DeepFMConfig, sizes: Sizes) -> float:
-    """See `FieldModel`."""
+def memory(config: DeepFMConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `FieldModel`."""
     weights = weights_of(config.deep, 8 * config.dim)
-    return memory(sizes, config, vectors=config.dim + 1, weights=weights, cells=cells_of(config.deep))
+    return peak_bytes(
+        Footprint(config.dim + 1, config.dim + config.deep.width + 1, weights, cells_of(config.deep)), config, sizes
+    )
 
 
 @hookimpl
@@ -104,6 +106,6 @@ def provide_models() -> list[ModelSpec]:
             training="gradient",
             examples="pairs",
             cost="minutes",
-            memory=deepfm_memory,
+            memory=memory,
         )
     ]

@@ -10,7 +10,7 @@ from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Half, memory
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import FieldsConfig, Rows, factorised, item_fields, user_fields
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def build(config: FMConfig, context: BuildContext) -> FieldModel:
     return FieldModel(lambda: FM(config, context), config.fields, context)
 
 
-def fm_memory(config: FMConfig, sizes: Sizes) -> float:
-    """See `FieldModel`."""
-    return memory(sizes, config, vectors=config.dim + 1)
+def memory(config: FMConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `FieldModel`."""
+    return peak_bytes(Footprint(config.dim + 1, config.dim + 1), config, sizes)
 
 
 @hookimpl
@@ -81,6 +81,6 @@ def provide_models() -> list[ModelSpec]:
             training="gradient",
             examples="pairs",
             cost="minutes",
-            memory=fm_memory,
+            memory=memory,
         )
     ]

@@ -1,4 +1,4 @@
-"""HSTU: pointwise attention over a user's history, told how long ago everything was; every position predicts the next.
+"""HSTU: pointwise attention over a history that knows how long ago everything was; predicts the next item.
 
 Differs from Zhai et al. (2024) and from their code:
 

@@ -10,7 +10,7 @@ from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Half, memory
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -77,10 +77,10 @@ def build(config: MLPConfig, context: BuildContext) -> FieldModel:
     return FieldModel(lambda: MLP(config, context), config.fields, context)
 
 
-def mlp_memory(config: MLPConfig, sizes: Sizes) -> float:
-    """See `FieldModel`."""
+def memory(config: MLPConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `FieldModel`."""
     weights = weights_of(config.deep, 8 * config.dim)
-    return memory(sizes, config, vectors=config.dim, weights=weights, cells=cells_of(config.deep))
+    return peak_bytes(Footprint(config.dim, config.deep.width + 1, weights, cells_of(config.deep)), config, sizes)
 
 
 @hookimpl
@@ -100,6 +100,6 @@ def provide_models() -> list[ModelSpec]:
             training="gradient",
             examples="pairs",
             cost="minutes",
-            memory=mlp_memory,
+            memory=memory,
         )
     ]

@@ -13,7 +13,7 @@ from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Half, memory
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -87,10 +87,14 @@ def build(config: NeuMFConfig, context: BuildContext) -> FieldModel:
     return FieldModel(lambda: NeuMF(config, context), config.fields, context)
 
 
-def neumf_memory(config: NeuMFConfig, sizes: Sizes) -> float:
-    """See `FieldModel`."""
+def memory(config: NeuMFConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `FieldModel`."""
     weights = weights_of(config.deep, 8 * config.deep_dim)
-    return memory(sizes, config, vectors=config.dim + config.deep_dim, weights=weights, cells=cells_of(config.deep))
+    return peak_bytes(
+        Footprint(config.dim + config.deep_dim, config.dim + config.deep.width + 1, weights, cells_of(config.deep)),
+        config,
+        sizes,
+    )
 
 
 @hookimpl
@@ -110,6 +114,6 @@ def provide_models() -> list[ModelSpec]:
             training="gradient",
             examples="pairs",
             cost="minutes",
-            memory=neumf_memory,
+            memory=memory,
         )
     ]

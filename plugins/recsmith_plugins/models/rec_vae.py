@@ -1,4 +1,4 @@
-"""RecVAE: MultVAE with a deeper encoder, a prior that remembers the last encoder, and a turn for each side to learn.
+"""RecVAE: MultVAE with a deeper encoder and a prior that remembers the last one; both sides take turns.
 
 Differs from Shenbin et al. (2020): a turn of the encoder or of the decoder is an epoch of the platform, so epochs,
 patience and schedule count both; until its first update the prior remembers the encoder's first weights, not those of

@@ -1,4 +1,4 @@
-"""SVD++: biased matrix factorisation whose user vectors also hold what the user rated at all, whatever the ratings."""
+"""SVD++: biased matrix factorisation whose user vectors also hold what the user rated, whatever the ratings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wide & Deep: a linear model over fields and their crosses, which remembers, and a perceptron, which generalises."""
+"""Wide & Deep: a linear model over fields and their crosses remembers, a perceptron generalises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recsmith.contracts.domains import Categorical, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Half, memory
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     Fields,
@@ -110,11 +110,13 @@ def build(config: WideDeepConfig, context: BuildContext) -> FieldModel:
     return FieldModel(lambda: WideDeep(config, context), config.fields, context)
 
 
-def wide_deep_memory(config: WideDeepConfig, sizes: Sizes) -> float:
-    """See `FieldModel`."""
+def memory(config: WideDeepConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `FieldModel`."""
     weights = weights_of(config.deep, 8 * config.dim)
     vectors = config.dim + 1 + config.crosses
-    return memory(sizes, config, vectors=vectors, weights=weights, cells=cells_of(config.deep))
+    return peak_bytes(
+        Footprint(vectors, config.crosses + config.deep.width + 1, weights, cells_of(config.deep)), config, sizes
+    )
 
 
 @hookimpl
@@ -133,6 +135,6 @@ def provide_models() -> list[ModelSpec]:
             training="gradient",
             examples="pairs",
             cost="minutes",
-            memory=wide_deep_memory,
+            memory=memory,
         )
     ]
