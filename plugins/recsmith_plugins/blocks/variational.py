@@ -171,9 +171,8 @@ def row_memory(parameters: int, decoder: int, D: int, training: Training, sizes:
     """
     users = min(training.batch_size, sizes.users)
     mean = users * sizes.interactions / max(sizes.users, 1)
-    positives = min(
-        users * min(sizes.longest, sizes.items), sizes.interactions, mean + 5 * (mean * sizes.longest) ** 0.5
-    )
+    likely = mean + 5 * (mean * sizes.longest) ** 0.5
+    positives = min(users * min(sizes.longest, sizes.items), sizes.interactions, likely)
     learning = (
         32 * parameters
         + 12 * decoder

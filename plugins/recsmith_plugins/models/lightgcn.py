@@ -48,7 +48,9 @@ class LightGCNConfig(Config):
                 "weight_decay": Float(1e-6, 1.0, log=True),
             }
         ),
-    ] = Training(batch_size=2048, learning_rate=5e-3, weight_decay=1e-2, loss=Choice(name="bpr"))
+    ] = Training(
+        batch_size=2048, learning_rate=2e-2, weight_decay=0.05, loss=Choice(name="bpr", params={"negatives": 8})
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ class MultVAEConfig(Config):
     training: Annotated[
         Training,
         Narrowed({"learning_rate": Float(2e-4, 1e-2, log=True), "batch_size": Int(16, 512, log=True)}),
-    ] = Training(batch_size=64, learning_rate=1e-3, loss=Choice(name="full_softmax"))
+    ] = Training(batch_size=32, learning_rate=3e-3, loss=Choice(name="full_softmax"))
 
 
 class Network(nn.Module):

@@ -40,16 +40,16 @@ class RecVAEConfig(Config):
     The encoder learns for `encoder_epochs`, then the decoder for one, and so on.
     """
 
-    hidden: Annotated[int, Int(64, 1024, log=True)] = 600
-    latent: Annotated[int, Int(16, 512, log=True)] = 200  # L, and D: the decoder is the output layer alone
+    hidden: Annotated[int, Int(64, 1024, log=True)] = 256
+    latent: Annotated[int, Int(16, 512, log=True)] = 128  # L, and D: the decoder is the output layer alone
     dropout: Annotated[float, Float(0.0, 0.8)] = 0.5  # of the items that the encoder reads while it learns
     gamma: Annotated[float, Float(1e-4, 0.1, log=True)] = 0.005
     memory_share: Annotated[float, Float(0.0, 0.95)] = 0.75  # of the remembered encoder in the prior
-    encoder_epochs: Annotated[int, Int(1, 5)] = 3
+    encoder_epochs: Annotated[int, Int(1, 5)] = 1
     training: Annotated[
         Training,
         Narrowed({"learning_rate": Float(1e-4, 1e-2, log=True), "batch_size": Int(16, 512, log=True)}),
-    ] = Training(batch_size=64, learning_rate=1e-3, patience=8, loss=Choice(name="full_softmax"))
+    ] = Training(batch_size=32, learning_rate=3e-3, patience=10, loss=Choice(name="full_softmax"))
 
 
 class Encoder(nn.Module):

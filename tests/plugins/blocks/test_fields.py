@@ -84,7 +84,7 @@ def test_only_the_last_items_are_read():
 )
 def test_every_column_is_a_field_unless_only_a_network_joins_them(fuser, count):
     columns = {"a": np.eye(4, dtype=np.float32), "b": np.ones((4, 2), np.float32), "c": np.zeros((4, 0), np.float32)}
-    fields = Fields(FieldsConfig(), 4, Content(4, columns, fuser), 8)
+    fields = Fields(FieldsConfig(), 4, Content(4, columns, fuser), 8).eval()
     nobody = torch.zeros(4, 1)
     vectors = fields(Rows(torch.arange(4), nobody, torch.ones(4, 1)))
     assert vectors.shape == (4, count, 8)

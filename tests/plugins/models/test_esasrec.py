@@ -10,7 +10,7 @@ from recsmith_plugins.models.esasrec import ESASRecConfig, Network
     ("settings", "items", "parameters"),
     [
         ({"heads": 1, "head_dim": 8, "blocks": 1, "expansion": 1, "max_length": 20}, 1_150, 10_000),
-        ({"heads": 16, "head_dim": 64, "blocks": 5, "max_length": 400}, 4_000, 100_000_000),
+        ({"heads": 16, "head_dim": 64, "blocks": 5, "expansion": 4, "max_length": 400}, 4_000, 100_000_000),
     ],
 )
 def test_sizes_from_ten_thousand_to_a_hundred_million_parameters(settings, items, parameters):
