@@ -195,8 +195,7 @@ class FieldModel:
         else:
             distinct, place = torch.unique(items, return_inverse=True)
             half = self.module.items(distinct, self.config.id_dropout)
-        logits: Tensor = _logits(self.module.network, queries, half, place) + self.module.bias
-        return logits
+        return _logits(self.module, queries, half, place)
 
     def scores(self, requests: Requests) -> FloatArray:
         """Scores of all items, [B, I]; predicted ratings where the model has learnt those."""
@@ -209,7 +208,7 @@ class FieldModel:
             recent = self.reader.read(requests.histories, ordered=bool(self.module.ordered))
         with torch.inference_mode():
             queries = self.module.network.user(Rows(numbers, known, known, recent)).flat()
-            scores = self.logits(queries, None).clamp(*self.module.range.tolist())
+            scores = self.logits(queries, None).clamp_(*self.module.range.tolist())
         found: FloatArray = scores.cpu().numpy()
         return found
 
@@ -222,37 +221,45 @@ class FieldModel:
         load_into(self.module, state)
 
 
-def _logits(network: FieldNetwork, queries: Tensor, half: Half, place: Tensor | None) -> Tensor:
+def _logits(frame: Frame, queries: Tensor, half: Half, place: Tensor | None) -> Tensor:
     """Logits of the items that `half` has, [P, m]; of those at `place`, [n] or [P, n], where that is given."""
-    K = network.products
-    product, deep, bias = queries[:, :K], queries[:, K:-1], queries[:, -1:]
+    K = frame.network.products
+    product, deep, bias = queries[:, :K], queries[:, K:-1], queries[:, -1:] + frame.bias
     if place is not None and place.ndim == 1:
         half, place = Half(half.product[place], half.deep[place], half.bias[place]), None
-    if place is None:
-        logits = product @ half.product.T + half.bias + bias
+    logits, own = product @ half.product.T if place is None else None, half.bias
+    if logits is None:
+        logits, own = torch.einsum("pk,pnk->pn", product, half.product[place]), half.bias[place]
+    if torch.is_grad_enabled():
+        logits = logits + own + bias
     else:
-        logits = torch.einsum("pk,pnk->pn", product, half.product[place]) + half.bias[place] + bias
-    return logits + _deep(network, deep, half.deep, place) if network.cells else logits
+        logits.add_(own).add_(bias)  # a chunk of scores is large: no copies
+    return _with_deep(frame.network, logits, (deep, half.deep), place) if frame.network.cells else logits
 
 
-def _deep(network: FieldNetwork, users: Tensor, items: Tensor, place: Tensor | None) -> Tensor:
-    """The deep parts, [P, m] or of the items at `place` [P, n], computed piece by piece."""
-    width = len(items) if place is None else place.shape[1]
+def _with_deep(network: FieldNetwork, logits: Tensor, halves: tuple[Tensor, Tensor], place: Tensor | None) -> Tensor:
+    """Logits [P, m], or [P, n] of the items at `place`, plus the deep parts, computed piece by piece."""
+    users, items = halves
+    width = max(logits.shape[1], 1)
     pairs = max(1, CELLS // network.cells)
-    rows, columns = max(1, pairs // max(width, 1)), min(max(width, 1), pairs)
-    heavy = torch.is_grad_enabled() and len(users) * width * network.cells > KEPT
+    rows, columns = max(1, pairs // width), min(width, pairs)
+    heavy = torch.is_grad_enabled() and logits.numel() * network.cells > KEPT
     run = partial(checkpoint, use_reentrant=False) if heavy else _call
 
     def piece(at: int, start: int) -> Tensor:
         stop = start + columns
         some = items[start:stop] if place is None else items[place[at : at + rows, start:stop]]
-        logits: Tensor = run(network.deep, users[at : at + rows].unsqueeze(1), some)
-        return logits
+        found: Tensor = run(network.deep, users[at : at + rows].unsqueeze(1), some)
+        return found
 
-    found = [
-        torch.cat([piece(at, start) for start in range(0, width, columns)], dim=1) for at in range(0, len(users), rows)
-    ]
-    return torch.cat(found) if found else users.new_zeros(0, width)
+    ats, starts = range(0, logits.shape[0], rows), range(0, logits.shape[1], columns)
+    if torch.is_grad_enabled():
+        lines = [torch.cat([piece(at, start) for start in starts], dim=1) for at in ats if starts]
+        return logits + torch.cat(lines) if lines else logits
+    for at in ats:
+        for start in starts:
+            logits[at : at + rows, start : start + columns] += piece(at, start)
+    return logits
 
 
 def _call(function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
@@ -267,6 +274,7 @@ class Footprint:
     queries: int  # of a user's half, about as many as of an item's
     weights: int = 0  # of the layers
     cells: int = 0  # see `FieldNetwork`
+    crosses: int = 0  # of an item, and of a feature of its columns, beside V
 
 
 def peak_bytes(footprint: Footprint, config: Settings, sizes: Sizes) -> float:
@@ -274,10 +282,13 @@ def peak_bytes(footprint: Footprint, config: Settings, sizes: Sizes) -> float:
     training, V, T = config.training, footprint.vectors, min(config.fields.length, sizes.longest)
     read = config.fields.history != "none"
     parameters = V * (sizes.users + sizes.items * (1 + read) + sizes.width) + footprint.weights
+    parameters += footprint.crosses * (sizes.items + sizes.width)
     batch = min(training.batch_size, sizes.interactions)
     asking = max(batch, min(sizes.users, SCORES // (4 * sizes.items) + 1))
     recent = read * (52 * min(sizes.interactions, T * sizes.users) + 64 * T * asking)
-    halves = 32 * V * rows_at_once(batch, training, sizes.items) + 8 * footprint.queries * sizes.items
+    halves = (
+        32 * (V + footprint.crosses) * rows_at_once(batch, training, sizes.items) + 8 * footprint.queries * sizes.items
+    )
     pairs = batch * (1 + int(training.loss.params.get("negatives", DRAWN.get(training.loss.name, 0))))
     kept = (
         KEPT if training.loss.name in SHARED or training.loss.name not in DRAWN else min(KEPT, pairs * footprint.cells)

@@ -2,7 +2,8 @@
 
 Differs from He et al. (2020): weight decay acts on both tables in every step, not on the rows of the batch; edges may
 be left out at random in training (as in NGCF and SGL; off by default), each pair in both directions at once; users that
-training has not seen are folded in (see `LightGCN`); loss, negatives and batch size are searched.
+training has not seen are folded in (see `LightGCN`); loss, sampler and batch size are searched, and by default each
+positive is held against 8 negatives (ml-100k, validation NDCG@10: .082; with one, .074).
 """
 
 from __future__ import annotations

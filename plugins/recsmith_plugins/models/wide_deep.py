@@ -58,7 +58,7 @@ class WideDeep(FieldNetwork):
 
     Differs from the paper: user columns are not crossed (they are in the deep part), both parts learn by one optimiser
     instead of FTRL and Adagrad, and the perceptron's first layer is computed of users and items apart. Memory: see
-    `FieldModel`, V = D + 1 + crosses.
+    `FieldModel`, V = D + 1, and as many numbers more as there are buckets for each item.
     """
 
     buckets: Tensor  # [I] the bucket of every recent item
@@ -113,10 +113,8 @@ def build(config: WideDeepConfig, context: BuildContext) -> FieldModel:
 def memory(config: WideDeepConfig, sizes: Sizes) -> float:
     """Bytes at most: see `FieldModel`."""
     weights = weights_of(config.deep, 8 * config.dim)
-    vectors = config.dim + 1 + config.crosses
-    return peak_bytes(
-        Footprint(vectors, config.crosses + config.deep.width + 1, weights, cells_of(config.deep)), config, sizes
-    )
+    queries = config.crosses + config.deep.width + 1
+    return peak_bytes(Footprint(config.dim + 1, queries, weights, cells_of(config.deep), config.crosses), config, sizes)
 
 
 @hookimpl
