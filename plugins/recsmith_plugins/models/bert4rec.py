@@ -108,8 +108,8 @@ class BERT4Rec:
     An empty history is the hidden one alone; a user's number has no say.
 
     Memory: what `peak_bytes` says of D ((18 + 5 expansion) blocks + 24 + 4 expansion) numbers kept for each position in
-    training (with `recompute` D (blocks + 42 + 9 expansion)) and D (18 + 5 expansion) passing by in scoring. About 1.6
-    and 2 times what is in use: allocators do not give all back at once.
+    training (with `recompute` D (blocks + 60 + 14 expansion)) and D (24 + 6 expansion) passing by in scoring. That is
+    up to twice what is in use at once: allocators do not give all back.
     """
 
     def __init__(self, config: BERT4RecConfig, context: BuildContext) -> None:
@@ -205,11 +205,11 @@ def memory(config: BERT4RecConfig, sizes: Sizes) -> float:
     """See `BERT4Rec`."""
     D = config.heads * config.head_dim
     block = 18 + 5 * config.expansion
-    blocks = config.blocks + block if config.recompute else block * config.blocks
+    blocks = config.blocks + 2 * block if config.recompute else block * config.blocks
     footprint = Footprint(
         make=lambda: Network(config, sizes.items),
         kept=D * (blocks + 24 + 4 * config.expansion),
-        passing=D * (18 + 5 * config.expansion),
+        passing=D * (24 + 6 * config.expansion),
         max_length=config.max_length,
     )
     return peak_bytes(footprint, config.training, sizes)
