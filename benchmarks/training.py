@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,11 +67,10 @@ def main() -> None:
     for loss in LOSSES:
         params = {"heads": 1, "head_dim": 64, "training": {"loss": loss.model_dump(), "batch_size": 128}}
         choice = Choice(name="sasrec", params=params)
-        model = registry.build("models", choice, context)
+        model: Any = registry.build("models", choice, context)
+        config: Any = registry.config("models", choice)
         seconds, started = [], time.perf_counter()
-        for _ in epochs(
-            model, model.config.training, "sequences", interactions, context, total_epochs=options.epochs + 1
-        ):
+        for _ in epochs(model, config.training, "sequences", interactions, context, total_epochs=options.epochs + 1):
             seconds.append(time.perf_counter() - started)
             started = time.perf_counter()
         print(f"{loss.name:16} {positions / statistics.median(seconds[1:]):9,.0f} positions/s")

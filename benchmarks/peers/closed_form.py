@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     IntArray = npt.NDArray[np.int32]
 
 WARM_UP = 200  # users
+TIMES = 5
+ENOUGH = 5.0  # seconds
 
 
 class Library(Protocol):
@@ -31,7 +33,7 @@ class Library(Protocol):
         ...
 
     def fit(self) -> None:
-        """Learn."""
+        """Learn from the start, however often."""
         ...
 
     def recommend(self) -> Any:
@@ -43,11 +45,20 @@ class Library(Protocol):
         ...
 
 
-def timed(work: Callable[[], Any]) -> tuple[list[float], Any]:
-    """Wall seconds and CPU seconds, those of all threads together; and what `work` gives."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return [time.perf_counter() - wall, time.process_time() - cpu], result
+def quickest(work: Callable[[], Any]) -> tuple[list[float], Any]:
+    """The least wall and CPU seconds, the latter those of all threads together, and what `work` gave last.
+
+    Repeated where that does not take long: a single time depends on the state of memory.
+    """
+    walls: list[float] = []
+    cpus: list[float] = []
+    result = None
+    while len(walls) < TIMES and sum(walls) < ENOUGH:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return [min(walls), min(cpus)], result
 
 
 def measure(library: Callable[[IntArray, dict[str, Any]], Library]) -> None:
@@ -60,7 +71,7 @@ def measure(library: Callable[[IntArray, dict[str, Any]], Library]) -> None:
     first.fit()
     first.recommend()
     second = library(log, asked)
-    fit, _ = timed(second.fit)
-    recommend, recommended = timed(second.recommend)
+    fit, _ = quickest(second.fit)
+    recommend, recommended = quickest(second.recommend)
     np.save(f"{asked['lists']}/{asked['model']}_{asked['who']}.npy", second.lists(recommended))
     print(json.dumps({"fit": fit, "recommend": recommend}))

@@ -39,18 +39,18 @@ class Implicit:
     def __init__(self, log: IntArray, asked: dict[str, Any]) -> None:
         user, item = log.T
         self.matrix = csr_matrix((np.ones(len(log), np.float32), (user, item)))
-        self.k = asked["k"]
-        self.model = model_of(asked)
+        self.asked = asked
 
     def fit(self) -> None:
-        """Learn, with threads of its own, which those of BLAS would starve."""
+        """Learn; a model fitted again would go on. It has threads of its own, which those of BLAS would starve."""
+        self.model = model_of(self.asked)
         with threadpool_limits(1, "blas"):
             self.model.fit(self.matrix, show_progress=False)
 
     def recommend(self) -> tuple[IntArray, npt.NDArray[Any]]:
         """Items and scores, [U, K] each."""
         users = np.arange(self.matrix.shape[0])
-        found: tuple[IntArray, npt.NDArray[Any]] = self.model.recommend(users, self.matrix, N=self.k)
+        found: tuple[IntArray, npt.NDArray[Any]] = self.model.recommend(users, self.matrix, N=self.asked["k"])
         return found
 
     def lists(self, recommended: tuple[IntArray, npt.NDArray[Any]]) -> IntArray:
