@@ -224,6 +224,46 @@ class TooFaint(Pairwise):
         return 1e-12 * super().__call__(positive, others, draw)
 
 
+# --- losses of ratings: the squared error -----------------------------------------------------------------------------
+
+
+class Squared:
+    """Nothing wrong here."""
+
+    def __init__(self, context):
+        pass
+
+    def __call__(self, predicted, ratings):
+        return (predicted - ratings).square()
+
+
+class SquaredInDouble(Squared):
+    def __call__(self, predicted, ratings):
+        return super().__call__(predicted.double(), ratings)
+
+
+class CutOff(Squared):
+    def __call__(self, predicted, ratings):
+        return super().__call__(predicted, ratings).clamp_max(4.0)
+
+
+class AboveTheMean(Squared):
+    def __call__(self, predicted, ratings):
+        return super().__call__(predicted, ratings) + super().__call__(predicted, ratings).mean()
+
+
+class ForgetsTheRatings(Squared):
+    def __call__(self, predicted, ratings):
+        value = super().__call__(predicted, ratings.clone())
+        ratings.zero_()
+        return value
+
+
+class FaintlySquared(Squared):
+    def __call__(self, predicted, ratings):
+        return 1e-12 * super().__call__(predicted, ratings)
+
+
 # --- schedules: the rate is halved after every score that is not better than the one before ---------------------------
 
 
@@ -491,6 +531,7 @@ def history(module):
 
 
 RANKING = frozenset({"ranking", "negatives"})
+RATINGS = frozenset({"ratings"})
 OFFERS = {"losses": RANKING, "blocks": frozenset({"history"})}
 
 
@@ -548,6 +589,16 @@ LOSSES = [
     Case(LooksAtTheBatch, "each_positive_stands_alone", "without the rest of the batch the loss"),
     Case(ClampsInPlace, "leaves_what_it_was_given", "positive, others or draw was changed"),
     Case(TooFaint, "learns_the_groups", "by chance 50% do, 90% must"),
+    *(
+        Case(build, check, says, {"offers": RATINGS}, also)
+        for build, check, says, also in (
+            (SquaredInDouble, "gives_one_loss_for_each_rating", "the loss is torch.float64 for float32 ratings", ()),
+            (CutOff, "the_truth_costs_least", "an error of 4 costs no more than a smaller one", ()),
+            (AboveTheMean, "each_rating_stands_alone", "a loss depends on the rest of the batch", ()),
+            (ForgetsTheRatings, "leaves_the_ratings", "predicted or ratings", ("each_rating_stands_alone",)),
+            (FaintlySquared, "learns_the_ratings", "in 40 epochs the mean error fell from", ()),
+        )
+    ),
 ]
 SCHEDULES = [
     Case(NegativeAtTheEnd, "factors_are_sane", "the factor at 1.0 is -0.01", also=("hears_any_score",)),
@@ -641,7 +692,8 @@ def with_plugin(kind, build, **given):
 @pytest.mark.parametrize(("kind", "build"), SOUND)
 def test_a_sound_plugin_keeps_every_promise(kind, build):
     found = outcomes(with_plugin(kind, build), kind, "mine")
-    states = {outcome.check: (outcome.state, outcome.detail) for outcome in found}
+    examined = [outcome for outcome in found if outcome.detail != "it judges lists"]  # of losses, the checks of ratings
+    states = {outcome.check: (outcome.state, outcome.detail) for outcome in examined}
     assert states == dict.fromkeys(states, ("kept", ""))
 
 
@@ -659,9 +711,9 @@ def test_every_check_has_a_plugin_that_breaks_it(kind):
     assert {case.check for case in BROKEN[kind]} == own
 
 
-def test_how_a_loss_of_ratings_is_called_is_not_examined():
-    found = outcomes(with_plugin("losses", Pairwise, offers=frozenset({"ratings"})), "losses", "mine")
-    states = {outcome.check: outcome.state for outcome in found}
-    assert states["offers_what_it_is_for"] == "kept"
-    assert states["learns_the_groups"] == "not applicable"
-    assert "broken" not in states.values()
+@pytest.mark.parametrize(("build", "offers", "judges"), [(Pairwise, RANKING, "lists"), (Squared, RATINGS, "ratings")])
+def test_a_loss_is_examined_as_what_it_judges(build, offers, judges):
+    found = outcomes(with_plugin("losses", build, offers=offers), "losses", "mine")
+    passed_over = {outcome.detail for outcome in found if outcome.state == "not applicable"}
+    assert passed_over == {f"it judges {judges}"}
+    assert {outcome.state for outcome in found} == {"kept", "not applicable"}

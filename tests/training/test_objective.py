@@ -108,6 +108,17 @@ def test_a_model_that_adds_a_term_of_its_own(monkeypatch):
     agree(in_pieces(model, Lists(FullSoftmax(), ITEMS, None), given, monkeypatch), loss, plainly(model, loss))
 
 
+@pytest.mark.parametrize("make", [Regularised, Factors])
+def test_what_is_frozen_gets_no_gradient_and_the_rest_its_own(monkeypatch, make):
+    """Queries, and a term, that follow from frozen tables only end at the cut."""
+    free, frozen, given = make(), make(), batch()
+    frozen.module["user"].requires_grad_(requires_grad=False)
+    _, (_, expected) = in_pieces(free, Lists(FullSoftmax(), ITEMS, None), given, monkeypatch)
+    Objective(frozen, Lists(FullSoftmax(), ITEMS, None), Training()).backward(given, SCALE, torch.Generator())
+    assert frozen.module["user"].weight.grad is None
+    torch.testing.assert_close(frozen.module["item"].weight.grad, expected)
+
+
 def test_a_model_that_hides_places_weighs_as_much_as_all_of_them(monkeypatch):
     model, given = Masked(), batch()
     hidden = model.masked(given)

@@ -311,17 +311,25 @@ def provide_models():
 '''
 
 
-@pytest.fixture
-def with_toy(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def with_toy(tmp_path_factory):
     """The registry with a plugin that is not installed."""
-    (tmp_path / "toy_of_a_third_party.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield load_plugins(points=[EntryPoint("model.toy", "toy_of_a_third_party", "recsmith")]).registry
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "toy_of_a_third_party.py").write_text(PLUGIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield load_plugins(points=[EntryPoint("model.toy", "toy_of_a_third_party", "recsmith")]).registry
     sys.modules.pop("toy_of_a_third_party")
 
 
-def test_a_parameter_of_a_third_party_is_completed_with_its_comment_bounds_and_default(with_toy):
-    schema = space_schema(with_toy)
+@pytest.fixture(scope="module")
+def toy_schema(with_toy):
+    """The schema of its spaces, which takes a second to write."""
+    return space_schema(with_toy)
+
+
+def test_a_parameter_of_a_third_party_is_completed_with_its_comment_bounds_and_default(toy_schema):
+    schema = toy_schema
     assert schema["properties"]["model.toy.strength"] == {"$ref": "#/$defs/model.toy/properties/strength"}
     strength = dict(schema["$defs"]["model.toy"]["properties"]["strength"])
     strength.pop("$ref")
@@ -352,7 +360,7 @@ def test_a_parameter_of_a_third_party_is_completed_with_its_comment_bounds_and_d
         ("sign: {low: 1, high: 2}", False),
     ],
 )
-def test_bounds_types_and_literals_of_a_third_party_hold_in_both(with_toy, text, allowed):
+def test_bounds_types_and_literals_of_a_third_party_hold_in_both(with_toy, toy_schema, text, allowed):
     content = {f"model.toy.{name}": value for name, value in read(text).items()}
     tree = grow_for_any_log(with_toy)
     try:
@@ -360,7 +368,7 @@ def test_bounds_types_and_literals_of_a_third_party_hold_in_both(with_toy, text,
         loads = True
     except SpaceError:
         loads = False
-    assert (loads, jsonschema.Draft202012Validator(space_schema(with_toy)).is_valid(content)) == (allowed, allowed)
+    assert (loads, jsonschema.Draft202012Validator(toy_schema).is_valid(content)) == (allowed, allowed)
 
 
 def test_with_a_log_only_its_columns_and_the_encoders_of_their_roles_are_allowed():

@@ -164,6 +164,13 @@ def test_every_field_with_a_domain_is_a_parameter_under_its_full_path(registry):
     assert at(space, "model.popular.top") == Fixed(path="model.popular.top", value=100)
 
 
+def test_a_group_of_settings_that_is_given_in_part_keeps_the_rest_of_its_host(registry):
+    """The network's own batch size and loss, not those of `Training`."""
+    config = registry.config("models", Choice(name="net", params={"training": {"epochs": 2}}))
+    assert config.training == NetConfig().training.model_copy(update={"epochs": 2})
+    assert config.training.batch_size != Training().batch_size
+
+
 def test_a_nested_configuration_keeps_the_defaults_and_domains_of_its_host(registry):
     space = resolve(registry)
     batch = at(space, "model.net.training.batch_size")

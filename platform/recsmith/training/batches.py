@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.data import FloatArray, Interactions, LongArray
     from recsmith.contracts.plugins import Examples as ExampleKind
 
+SHUFFLED_AT_ONCE = 1 << 20  # interactions, or one history where that is longer
 POOL = 16  # batches among which windows of similar length are sought
 
 
@@ -67,21 +69,35 @@ class Sequences:
         self.recorded = self.items = histories.item_num  # shared by all trials of a node; ordered ones are not copied
         self.timestamps = histories.timestamp if interactions.ordered else None
         self.recorded_weights = self.weights = histories.weight
-        self.rows = None if interactions.ordered else histories.rows
+        self.ordered = interactions.ordered
         self.starts = histories.indptr[:-1]
         self.counts = histories.lengths
 
     def epoch(self, seed: int, number: int) -> EpochBatches:
         """Windows of similar length together, in random order."""
         rng = np.random.default_rng([seed, number])
-        if self.rows is not None:
-            order = np.lexsort((rng.random(len(self.items)), self.rows))
-            self.items = self.recorded[order]
-            self.weights = None if self.recorded_weights is None else self.recorded_weights[order]
+        if not self.ordered:
+            self._shuffle(rng)
         user, start, size = self._windows(rng)
         groups = _grouped_by_length(size, self.batch_size, rng)
         batches = (self._batch(user[rows], start[rows], size[rows]) for rows in groups)
         return EpochBatches(len(groups), len(self.items), batches)
+
+    def _shuffle(self, rng: np.random.Generator) -> None:
+        """Every history in a new order, some histories at a time: sorting all at once takes 36 bytes a row."""
+        self.items = np.empty_like(self.recorded)
+        self.weights = None if self.recorded_weights is None else np.empty_like(self.recorded_weights)
+        ends = np.cumsum(self.counts)
+        cuts = np.searchsorted(ends, np.arange(SHUFFLED_AT_ONCE, int(ends[-1:].sum()), SHUFFLED_AT_ONCE))
+        bounds = np.unique([0, *cuts, len(ends)])
+        for first, stop in itertools.pairwise(bounds.tolist()):
+            rows = np.repeat(np.arange(first, stop), self.counts[first:stop])
+            start = int(self.starts[first])
+            order = start + np.lexsort((rng.random(len(rows)), rows))
+            place = slice(start, start + len(rows))
+            self.items[place] = self.recorded[order]
+            if self.weights is not None and self.recorded_weights is not None:
+                self.weights[place] = self.recorded_weights[order]
 
     def _windows(self, rng: np.random.Generator) -> tuple[LongArray, LongArray, LongArray]:
         """User, first row and length of every window, [W] each."""

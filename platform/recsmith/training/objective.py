@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from recsmith.contracts.errors import DataError, PluginError
@@ -59,11 +58,14 @@ class Objective:
         total = torch.zeros((), device=ahead.queries.device)
         for start in range(0, len(batch.positives), rows):
             piece = slice(start, start + rows)
-            loss = self.judged.loss_of(ahead, batch, piece, draw)
+            queries = ahead.queries[piece].requires_grad_()
+            loss = self.judged.loss_of(ahead.logits, queries, batch, piece, draw)
             if self.weighted and batch.weights is not None:
                 loss = loss * batch.weights[piece]
             loss = loss.sum()
             (loss * (scale * share)).backward()  # type: ignore[no-untyped-call]
+            if queries.grad is not None:
+                ahead.gathered[piece] = queries.grad
             total += loss.detach()
         return share * (float(total) + ahead.backward(scale * share))
 
@@ -79,11 +81,10 @@ class Objective:
             else:
                 queries = model.queries(batch)
         queries = queries.float()
-        leaf = queries.detach().requires_grad_()
         if table is None:
-            return Pass(leaf, partial(self._logits, model.logits), (queries,), (leaf,), term)
+            return Pass(queries, partial(self._logits, model.logits), term=term)
         items = table.detach().requires_grad_()
-        return Pass(leaf, partial(self._logits, partial(_products, items)), (queries, table), (leaf, items))
+        return Pass(queries, partial(self._logits, partial(_products, items)), table=(table, items))
 
     def _logits(self, of: Logits, queries: Tensor, items: Tensor | None) -> Tensor:
         """Logits as float32, whatever they were computed in."""
@@ -91,23 +92,38 @@ class Objective:
             return of(queries, items).float()
 
 
-@dataclass(frozen=True, eq=False)
 class Pass:
-    """The model's part of a batch, its graph cut at `leaves`: what they gather goes into `roots` in the end, once."""
+    """The model's part of a batch, its graph cut: what gathers at the cut goes on into the model in the end, once.
 
-    queries: Tensor  # [P, D], a leaf
-    logits: Logits
-    roots: tuple[Tensor, ...]
-    leaves: tuple[Tensor, ...]
-    term: Tensor | None = None  # the model's own, scalar
+    `queries` [P, D] are detached; each piece of them is a leaf of its own, since the gradient of a slice is as large as
+    the whole. `gathered` [P, D] takes their gradients.
+    """
+
+    def __init__(
+        self,
+        root: Tensor,
+        logits: Logits,
+        *,
+        table: tuple[Tensor, Tensor] | None = None,  # of a model that propagates, and the leaf that stands for it
+        term: Tensor | None = None,  # the model's own, scalar
+    ) -> None:
+        self.root = root
+        self.logits = logits
+        self.table = table
+        self.term = term
+        self.queries = root.detach()
+        self.gathered = torch.zeros_like(self.queries)
 
     def backward(self, scale: float) -> float:
         """Send the gathered gradients, and that of `scale` times the model's own term, on; return that term."""
-        roots, gradients = list(self.roots), [leaf.grad for leaf in self.leaves]
+        ends: list[tuple[Tensor, Tensor | None]] = [(self.root, self.gathered)]
+        if self.table is not None:
+            ends.append((self.table[0], self.table[1].grad))
         if self.term is not None:
-            roots.append(self.term)
-            gradients.append(torch.full_like(self.term, scale))
-        torch.autograd.backward(roots, gradients)
+            ends.append((self.term, torch.full_like(self.term, scale)))
+        live = [(root, gradient) for root, gradient in ends if root.requires_grad]  # the others' parts are frozen
+        if live:
+            torch.autograd.backward([root for root, _ in live], [gradient for _, gradient in live])
         return 0.0 if self.term is None else float(self.term.detach())
 
 
@@ -143,17 +159,17 @@ class Lists:
         negatives = self.loss.negatives or self.items
         return negatives if self.loss.shared else negatives * dim
 
-    def loss_of(self, ahead: Pass, batch: Batch, piece: slice, draw: Draw | None) -> Tensor:
+    def loss_of(self, logits: Logits, queries: Tensor, batch: Batch, piece: slice, draw: Draw | None) -> Tensor:
         """The loss of some of the positives."""
-        queries, positives = ahead.queries[piece], batch.positives[piece]
-        positive = ahead.logits(queries, positives.unsqueeze(1)).squeeze(1)
+        positives = batch.positives[piece]
+        positive = logits(queries, positives.unsqueeze(1)).squeeze(1)
         if draw is None:
-            return self.loss(positive, ahead.logits(queries, None), None)
+            return self.loss(positive, logits(queries, None), None)
         part = _part(draw, piece)
         hits = part.items == positives.unsqueeze(1)
         if self.seen is not None:
             hits |= self.seen.contains(batch.user[piece], part.items)
-        others = ahead.logits(queries, part.items).masked_fill(hits, -torch.inf)
+        others = logits(queries, part.items).masked_fill(hits, -torch.inf)
         return self.loss(positive, others, part)
 
 
@@ -171,7 +187,7 @@ class Ratings:
         """Numbers that are computed for each positive."""
         return dim
 
-    def loss_of(self, ahead: Pass, batch: Batch, piece: slice, _: Draw | None) -> Tensor:
+    def loss_of(self, logits: Logits, queries: Tensor, batch: Batch, piece: slice, _: Draw | None) -> Tensor:
         """The loss of some of the ratings.
 
         Raises:
@@ -179,7 +195,7 @@ class Ratings:
         """
         if batch.values is None:
             raise DataError("the loss judges ratings, and the log has none. Name its rating column as `value`.")
-        predicted = ahead.logits(ahead.queries[piece], batch.positives[piece].unsqueeze(1)).squeeze(1)
+        predicted = logits(queries, batch.positives[piece].unsqueeze(1)).squeeze(1)
         return self.loss(predicted, batch.values[piece])
 
 
@@ -196,8 +212,10 @@ class SeenItems:
 
     def __init__(self, interactions: Interactions, device: str) -> None:
         self.items = interactions.items
-        histories = interactions.histories
-        keys = np.unique(histories.rows * interactions.items + histories.item_num)
+        keys = interactions.histories.rows  # changed in place, for there is one to each interaction
+        keys *= interactions.items
+        keys += interactions.histories.item_num
+        keys.sort()  # a repeat stands twice, which no search minds
         self.keys = torch.from_numpy(keys).to(device)
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:

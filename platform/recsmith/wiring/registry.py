@@ -88,14 +88,14 @@ class Registry:
         return unknown(singular(kind).replace("_", "-"), name, known)
 
     def config(self, kind: Kind, choice: Choice) -> Config:
-        """The settings that a choice describes.
+        """The settings that a choice describes; what it does not say is as the plugin has it, also further down.
 
         Raises:
             PluginError: the plugin is unknown, or a parameter is unknown or has a value of the wrong type.
         """
         spec: Spec = self.spec(kind, choice.name)
         try:
-            return spec.config.model_validate(choice.params)
+            return spec.config.model_validate(_filled(spec.config, choice.params))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -143,6 +143,16 @@ def freeze(offers: Mapping[str, Iterable[Offer]], aside: Mapping[str, str]) -> R
             origins[kind, spec.name] = plugin
     frozen = {kind: MappingProxyType(dict(sorted(named.items()))) for kind, named in specs.items()}
     return Registry(MappingProxyType(frozen), MappingProxyType(origins), MappingProxyType(dict(aside)))
+
+
+def _filled(config: type[Config], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, with groups of settings that are given in part filled up from the default of the whole group."""
+    filled = dict(params)
+    for name, info in config.model_fields.items():
+        usual, given = info.get_default(call_default_factory=True), params.get(name)
+        if isinstance(usual, Config) and isinstance(given, dict):
+            filled[name] = {**usual.model_dump(), **_filled(type(usual), given)}
+    return filled
 
 
 def offers_of(manager: pluggy.PluginManager, plugin: str) -> list[Offer]:

@@ -58,23 +58,27 @@ class Half:
         return cls(none if product is None else product, none if deep is None else deep, zero)
 
 
-class FieldNetwork(nn.Module):
-    """What a model's network tells; `deep` is asked only where `cells` is above 0."""
+class FieldNetwork(Protocol):
+    """What a model's network, a torch module, tells; one without a deep part has `cells` 0 and no `deep`."""
 
-    products = 0  # K
-    cells = 0  # numbers that the deep part holds for a pair while it learns
+    products: int  # K
+    cells: int  # numbers that the deep part holds for a pair while it learns
 
     def user(self, rows: Rows) -> Half:
         """The users' halves."""
-        raise NotImplementedError
+        ...
 
     def item(self, rows: Rows) -> Half:
         """The items' halves."""
-        raise NotImplementedError
+        ...
+
+
+class DeepNetwork(FieldNetwork, Protocol):
+    """A network with a deep part."""
 
     def deep(self, users: Tensor, items: Tensor) -> Tensor:
         """Deep parts of the halves [..., W] and [..., V], broadcast against each other -> [...]."""
-        raise NotImplementedError
+        ...
 
 
 class Frame(nn.Module):
@@ -86,7 +90,7 @@ class Frame(nn.Module):
 
     def __init__(self, network: FieldNetwork, context: BuildContext, *, columns: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
         self.columns = columns  # items have some
         scale = context.ratings
         self.bias = nn.Parameter(torch.tensor(0.0 if scale is None else scale.mean))
@@ -108,7 +112,8 @@ class Frame(nn.Module):
         identity = self.taken[numbers]
         if self.training and self.columns:
             identity = identity * (torch.rand_like(identity) >= id_dropout)
-        return self.network.item(Rows(numbers, identity, torch.ones_like(identity)))
+        half: Half = self.network.item(Rows(numbers, identity, torch.ones_like(identity)))
+        return half
 
     def catalogue(self, id_dropout: float) -> Half:
         """The halves of all items; kept while the model serves."""
@@ -237,7 +242,7 @@ def _logits(frame: Frame, queries: Tensor, half: Half, place: Tensor | None) -> 
     return _with_deep(frame.network, logits, (deep, half.deep), place) if frame.network.cells else logits
 
 
-def _with_deep(network: FieldNetwork, logits: Tensor, halves: tuple[Tensor, Tensor], place: Tensor | None) -> Tensor:
+def _with_deep(network: DeepNetwork, logits: Tensor, halves: tuple[Tensor, Tensor], place: Tensor | None) -> Tensor:
     """Logits [P, m], or [P, n] of the items at `place`, plus the deep parts, computed piece by piece."""
     users, items = halves
     width = max(logits.shape[1], 1)

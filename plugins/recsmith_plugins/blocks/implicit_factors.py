@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
+from scipy.linalg import get_blas_funcs, get_lapack_funcs
 from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import DoubleArray, FloatArray, Histories
 
-SOLVED_AT_ONCE = 256  # users in one batch of fold-in systems, each factors x factors
+
+Factors = TypeVar("Factors", "DoubleArray", "FloatArray")
 
 
 def confidence(histories: Histories, items: int, alpha: float, *, weighted: bool) -> sparse.csr_array:
@@ -32,26 +34,29 @@ def alternate(
             factors=factors, regularization=regularization, iterations=iterations, random_state=seed
         )
         als.fit(matrix, show_progress=False)
-        users = als.recalculate_user(np.arange(matrix.shape[0]), matrix)
-    return users, als.item_factors
+        items = als.item_factors
+        gram = items.T @ items + regularization * np.eye(factors, dtype=np.float32)
+        return fold_in(rows, items, gram), items
 
 
-def fold_in(rows: sparse.csr_array, items: DoubleArray, gram: DoubleArray) -> DoubleArray:
+def fold_in(rows: sparse.csr_array, items: Factors, gram: Factors) -> Factors:
     """Factors x of every list, [B, D]: (Y'Y + Y'(C - 1)Y + regularization) x = Y'C p (Hu et al., equation 4).
 
+    Computed in the precision of `items`; a list without an item gets zeros.
+
     Args:
-        rows: the confidences C where they are not 1, [B, I].
+        rows: the confidences C where they are not 1, [B, I], none below 1.
         items: Y, [I, D].
         gram: Y'Y + regularization, [D, D].
     """
-    factors = np.empty((rows.shape[0], items.shape[1]))
-    for start in range(0, rows.shape[0], SOLVED_AT_ONCE):
-        batch = slice(start, min(start + SOLVED_AT_ONCE, rows.shape[0]))
-        left, right = [], []
-        for row in range(batch.start, batch.stop):
-            cells = slice(rows.indptr[row], rows.indptr[row + 1])
-            taken, weight = items[rows.indices[cells]], rows.data[cells].astype(np.float64)
-            left.append(gram + (taken.T * (weight - 1.0)) @ taken)
-            right.append(weight @ taken)
-        factors[batch] = np.linalg.solve(np.stack(left), np.stack(right)[..., None])[..., 0]
+    found: Any = [*get_blas_funcs(("syrk",), (items,)), *get_lapack_funcs(("posv",), (items,))]  # type: ignore[misc]
+    syrk, posv = found
+    start = np.asfortranarray(gram)
+    factors = np.zeros((rows.shape[0], items.shape[1]), items.dtype)
+    for row in np.flatnonzero(np.diff(rows.indptr)):
+        cells = slice(rows.indptr[row], rows.indptr[row + 1])
+        taken, weight = items[rows.indices[cells]], rows.data[cells].astype(items.dtype)
+        half = taken * np.sqrt(weight - 1)[:, None]
+        left = syrk(1.0, half.T, beta=1.0, c=start, lower=1)
+        factors[row] = posv(left, weight @ taken, lower=1, overwrite_a=1)[1]
     return factors

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recsmith_plugins.blocks.histories import padded, padded_times
+from recsmith_plugins.blocks.memory import BASE, LEARNT, chunk_bytes, logits_at_once
 from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from recsmith.contracts.training import Batch, Training
 
 CHUNK = 256  # requests scored at once
-SCORES = 1 << 25  # bytes of scores in a chunk of requests
-PIECE = 1 << 21  # logits that a loss judges at once; those of 64 positions where that is more
-BASE = 1.5e8  # bytes that libraries take at first use
 
 
 class CausalNetwork(Protocol):
@@ -117,19 +115,17 @@ class Footprint:
 def peak_bytes(footprint: Footprint, training: Training, sizes: Sizes) -> float:
     """Bytes at most at the peak of learning and of scoring a chunk, beside the log; for `ModelSpec.memory`.
 
-    28 for each parameter: itself, its gradient and two moments, and copies of all but the gradient that make a
-    checkpoint. Then what is more of the following. In learning, for each of the B T positions of a batch `kept` numbers
-    and 128 bytes of indices; 128 bytes for each window; 24 for each logit that the loss judges at once, of the whole
-    catalogue where the loss has no setting `negatives`. In scoring, for each position of 256 histories `passing`
-    numbers; three times the bytes of the scores.
+    `LEARNT` for each parameter. Then what is more of the following. In learning, for each of the B T positions of a
+    batch `kept` numbers and 128 bytes of indices; 128 bytes for each window; 24 for each logit that the loss judges at
+    once. In scoring, for each position of 256 histories `passing` numbers and 64 bytes; three times the bytes of the
+    scores.
     """
     with torch.device("meta"):  # shapes without memory
         parameters = sum(parameter.numel() for parameter in footprint.make().parameters())
     T = min(footprint.max_length, sizes.longest + 1)
     windows = sizes.users + sizes.interactions // T
     batch = min(training.batch_size, windows) * T
-    judged = max(PIECE, 64 * (training.loss.params.get("negatives") or sizes.items))
+    judged = logits_at_once(training, sizes.items)
     learning = batch * (4 * footprint.kept + 128) + 128 * windows + 24 * judged
-    chunk = max(4 * sizes.items, min(SCORES, 4 * sizes.items * sizes.users))
-    scoring = min(CHUNK, sizes.users) * T * (4 * footprint.passing + 64) + 3 * chunk
-    return BASE + 28 * parameters + max(learning, scoring)
+    scoring = min(CHUNK, sizes.users) * T * (4 * footprint.passing + 64) + 3 * chunk_bytes(sizes)
+    return BASE + LEARNT * parameters + max(learning, scoring)

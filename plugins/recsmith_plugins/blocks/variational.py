@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recsmith_plugins.blocks.memory import logits_at_once
 from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 CHUNK = 256  # requests scored at once
 LEAST = 1e-12
-PIECE = 1 << 21  # logits that the platform judges at once, at least those of 64 positives
 
 
 def unit(rows: Tensor) -> Tensor:
@@ -98,11 +98,7 @@ class RowModel:
         mean, log_variance = self._encoded(batch.rows)
         latent = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         term = self.module.term(batch.rows, latent, mean, log_variance)
-        queries = self.module.decode(latent)[batch.position_user]
-        for root in (queries, term):
-            if not root.requires_grad:
-                root.requires_grad_()  # what it follows from is frozen: gradients that are sent into it end here
-        return queries, term
+        return self.module.decode(latent)[batch.position_user], term
 
     def _encoded(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = self.module.encode(rows)
@@ -178,6 +174,6 @@ def row_memory(parameters: int, decoder: int, D: int, training: Training, sizes:
         + 12 * decoder
         + 40 * users * sizes.items
         + positives * (64 + 20 * D)
-        + 40 * max(PIECE, 64 * sizes.items)
+        + 40 * logits_at_once(training, sizes.items)
     )
     return float(learning + 48 * sizes.interactions + 12 * CHUNK * sizes.items + (64 << 20))

@@ -9,12 +9,11 @@ from recsmith.contracts.config import Config
 from recsmith.contracts.domains import Categorical, Float
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
+from recsmith_plugins.blocks.memory import chunk_bytes
 from recsmith_plugins.blocks.rating_offsets import OFF, Offsets
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import FloatArray, Interactions, Requests, State
-
-SCORES = 1 << 23  # of a chunk of requests: 32 MB
 
 
 class BiasConfig(Config):
@@ -74,7 +73,7 @@ class Bias:
 
 def memory(config: BiasConfig, sizes: Sizes) -> float:
     """Bytes at most, as told at `Bias`."""
-    scores = min(SCORES, sizes.users * sizes.items)
+    scores = chunk_bytes(sizes) / 4
     return 1e6 + 56.0 * sizes.interactions + 40.0 * (sizes.users + sizes.items) + 24.0 * scores
 
 

@@ -12,10 +12,9 @@ from recsmith.contracts.data import ABSENT, DoubleArray, FloatArray, Histories, 
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
+from recsmith_plugins.blocks.memory import chunk_bytes
 from recsmith_plugins.blocks.rating_offsets import damped_means, rated, weights_of
 from recsmith_plugins.blocks.ridge_lists import CELLS, Lists, Penalty, average_length, ridge
-
-SCORES = 1 << 23  # of a chunk of requests: 32 MB
 
 
 class BiasedMFConfig(Config):
@@ -147,7 +146,7 @@ def _step(lists: Lists, others: DoubleArray, residuals: DoubleArray, penalties: 
 
 def memory(config: BiasedMFConfig, sizes: Sizes) -> float:
     """Bytes at most, as told at `BiasedMF`."""
-    width, scores = config.factors + 1, min(SCORES, sizes.users * sizes.items)
+    width, scores = config.factors + 1, chunk_bytes(sizes) / 4
     tables = 40.0 * width * (sizes.users + sizes.items)
     systems = 20.0 * max(width**2, min(CELLS, max(sizes.users, sizes.items) * width**2))
     return 1e6 + 90.0 * sizes.interactions + tables + systems + 12.0 * scores

@@ -13,7 +13,7 @@ from recsmith.contracts.domains import Categorical, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -61,7 +61,7 @@ class Cross(nn.Module):
         return crossed
 
 
-class DCNv2(FieldNetwork):
+class DCNv2(nn.Module):
     """Cross layers and a perceptron over all fields side by side, x0 [M].
 
     Differs from the paper: recent items are a field, columns of any encoder are one each; a low-rank layer has one pair
@@ -80,6 +80,7 @@ class DCNv2(FieldNetwork):
         self.crosses = nn.ModuleList([Cross(width, config.rank) for _ in range(config.crosses)])
         self.out = None if self.stacked else nn.Linear(width, 1, bias=False)
         self.perceptron = Perceptron(config.deep, self.split, width - self.split)
+        self.products = 0
         self.cells = _cells(config, width)
 
     def user(self, rows: Rows) -> Half:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from torch import nn
+
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import ItemContent, UserContent
 from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -42,7 +44,7 @@ class DeepFMConfig(Config):
     )
 
 
-class DeepFM(FieldNetwork):
+class DeepFM(nn.Module):
     """The logit is that of the factorization machine plus that of the perceptron (Guo et al., equation 1).
 
     Differs from the paper: recent items are a field, columns of any encoder are one each, the perceptron's first layer

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from torch import nn
+
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import ItemContent, UserContent
 from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import FieldsConfig, Rows, factorised, item_fields, user_fields
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class FMConfig(Config):
     )
 
 
-class FM(FieldNetwork):
+class FM(nn.Module):
     """Each field has a vector and a first-order weight, its last number.
 
     The pairs of fields are those among the user's, those among the item's, and the products across: with the sums s of
@@ -42,7 +44,7 @@ class FM(FieldNetwork):
 
     def __init__(self, config: FMConfig, context: BuildContext) -> None:
         super().__init__()
-        self.products = config.dim
+        self.products, self.cells = config.dim, 0  # there is no deep part
         self.users = user_fields(config.fields, context, config.dim + 1)
         self.items = item_fields(config.fields, context, config.dim + 1)
 

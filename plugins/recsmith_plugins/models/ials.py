@@ -12,7 +12,7 @@ from recsmith.contracts.data import ABSENT, DoubleArray, FloatArray, Histories, 
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
-from recsmith_plugins.blocks.implicit_factors import SOLVED_AT_ONCE, alternate, confidence, fold_in
+from recsmith_plugins.blocks.implicit_factors import alternate, confidence, fold_in
 from recsmith_plugins.blocks.memory import BASE, chunk_bytes
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class IALS:
     that gave the stored ones is solved for their history, so a new user is served like a known one.
 
     Memory, in bytes: 20 for each interaction (the confidences, by user and by item), 8 D for each user, 16 D for each
-    item, 24 D^2 for each of 256 users that are folded in at once, thrice the scores of a chunk, and `BASE`.
+    item, 64 D^2 to solve for one user, thrice the scores of a chunk, and `BASE`.
     """
 
     config: IALSConfig
@@ -93,7 +93,7 @@ def build(config: IALSConfig, context: BuildContext) -> IALS:
 def memory(config: IALSConfig, sizes: Sizes) -> float:
     """Bytes at most: see `IALS`."""
     D = config.factors
-    factors = 8 * D * sizes.users + 16 * D * sizes.items + 24 * D**2 * SOLVED_AT_ONCE
+    factors = 8 * D * sizes.users + 16 * D * sizes.items + 64 * D**2
     return BASE + 20 * sizes.interactions + factors + 3 * chunk_bytes(sizes)
 
 

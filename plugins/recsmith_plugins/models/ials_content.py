@@ -13,7 +13,7 @@ from recsmith.contracts.data import DoubleArray, FeatureMatrix, FloatArray, Inte
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
-from recsmith_plugins.blocks.implicit_factors import SOLVED_AT_ONCE, alternate, confidence, fold_in
+from recsmith_plugins.blocks.implicit_factors import alternate, confidence, fold_in
 from recsmith_plugins.blocks.item_features import encoded, ridge
 from recsmith_plugins.blocks.memory import BASE, chunk_bytes
 
@@ -45,7 +45,7 @@ class IALSContent:
     interactions keeps n / (n + prior) of its own factors and takes the rest from its features: all of it where nobody
     took the item. Users are solved for these factors, with the items of the training rows as the others.
 
-    Memory, in bytes: as `IALS` 20 for each interaction, 8 D for each user, 24 D^2 for each of 256 users, thrice the
+    Memory, in bytes: as `IALS` 20 for each interaction, 8 D for each user, 64 D^2 for one user, thrice the
     scores of a chunk, and `BASE`; 48 D + 28 F for each item, F stored numbers of features, and 48 D F to regress.
     """
 
@@ -100,7 +100,7 @@ def build(config: IALSContentConfig, context: BuildContext) -> IALSContent:
 def memory(config: IALSContentConfig, sizes: Sizes) -> float:
     """Bytes at most: see `IALSContent`."""
     D, F = config.factors, sizes.width
-    users = 8 * D * sizes.users + 24 * D**2 * SOLVED_AT_ONCE
+    users = 8 * D * sizes.users + 64 * D**2
     items = (48 * D + 28 * F) * sizes.items + 48 * D * F
     return BASE + 20 * sizes.interactions + users + items + 3 * chunk_bytes(sizes)
 

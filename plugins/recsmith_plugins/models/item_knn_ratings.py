@@ -13,12 +13,12 @@ from recsmith.contracts.data import DoubleArray, FloatArray, Histories, Interact
 from recsmith.contracts.domains import Categorical, Float, Int
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
+from recsmith_plugins.blocks.memory import chunk_bytes
 from recsmith_plugins.blocks.rating_offsets import OFF, Offsets, weights_of
 from recsmith_plugins.blocks.similarity import largest
 from recsmith_plugins.blocks.sparse_state import empty, pack, unpack_csr
 
 CHUNK = 1 << 20  # pairs of items that are compared at a time
-SCORES = 1 << 23  # of a chunk of requests: 32 MB
 TINY = 1e-12  # beside a squared deviation: shared ratings keep their place in a sparse product
 
 
@@ -163,7 +163,7 @@ class ItemKNNRatings:
 def memory(config: ItemKNNRatingsConfig, sizes: Sizes) -> float:
     """Bytes at most, as told at `ItemKNNRatings`."""
     neighbours = 32.0 * sizes.items * min(config.neighbours, sizes.items)
-    scores = 40.0 * min(SCORES, sizes.users * sizes.items)
+    scores = 40.0 * chunk_bytes(sizes) / 4
     pairs = 120.0 * max(sizes.items, min(CHUNK, sizes.items**2))
     return 2e7 + 100.0 * sizes.interactions + neighbours + pairs + scores
 

@@ -23,13 +23,13 @@ from recsmith.contracts.domains import Float, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith.contracts.training import Training
+from recsmith_plugins.blocks.memory import logits_at_once
 from recsmith_plugins.blocks.parameters import load_into, state_of
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import Histories, Interactions
     from recsmith.contracts.training import Batch
 
-PIECE = 1 << 21  # logits that the platform judges at once, at least those of 64 positives
 SERVED = ("served.users", "served.items", "served.parts")  # what serving needs, in the state
 
 
@@ -250,7 +250,9 @@ def memory(config: LightGCNConfig, sizes: Sizes) -> float:
     """Bytes at most, as the docstring of `LightGCN` says."""
     table = 4 * config.dim * (sizes.users + sizes.items)
     batch = 20 * config.training.batch_size * config.dim
-    return float(13 * table + 96 * sizes.interactions + batch + 64 * max(PIECE, 64 * sizes.items) + (96 << 20))
+    return float(
+        13 * table + 96 * sizes.interactions + batch + 64 * logits_at_once(config.training, sizes.items) + (96 << 20)
+    )
 
 
 def build(config: LightGCNConfig, context: BuildContext) -> LightGCN:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from torch import nn
+
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import ItemContent, UserContent
 from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -41,7 +43,7 @@ class MLPConfig(Config):
     )
 
 
-class MLP(FieldNetwork):
+class MLP(nn.Module):
     """The logit is that of a perceptron over the fields side by side: nothing but layers tells who goes with what.
 
     Differs from the paper's network: recent items are summed up by vectors of their own, it ranks the whole catalogue
@@ -54,6 +56,7 @@ class MLP(FieldNetwork):
         self.users = user_fields(config.fields, context, D)
         self.items = item_fields(config.fields, context, D)
         self.perceptron = Perceptron(config.deep, self.users.count * D, self.items.count * D)
+        self.products = 0
         self.cells = self.perceptron.cells
 
     def user(self, rows: Rows) -> Half:

@@ -13,7 +13,7 @@ from recsmith.contracts.domains import Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     FieldsConfig,
@@ -45,7 +45,7 @@ class NeuMFConfig(Config):
     )
 
 
-class NeuMF(FieldNetwork):
+class NeuMF(nn.Module):
     """The logit is h . (p * q) plus the perceptron's, and that of the overall bias (He et al., equation 12).
 
     With `fields.history` "none", `fields.id_dropout` 0 and no columns users and items have their identity alone, as in

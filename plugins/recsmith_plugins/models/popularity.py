@@ -37,7 +37,7 @@ def _counted(interactions: Interactions, config: PopularityConfig) -> FloatArray
 class Popularity:
     """The same scores for everyone: weighted interactions per item.
 
-    Memory: 32 bytes x interactions (weights by moment), 16 bytes x I, and 0.1 GB to score a chunk.
+    Memory: 32 bytes x interactions where moments weigh, 16 bytes x I, and 0.1 GB to score a chunk.
     """
 
     config: PopularityConfig
@@ -67,7 +67,8 @@ def build(config: PopularityConfig, context: BuildContext) -> Popularity:
 
 def memory(config: PopularityConfig, sizes: Sizes) -> float:
     """See `Popularity`."""
-    return 32.0 * sizes.interactions + 16.0 * sizes.items + 0.1e9
+    weighed = 0.0 if config.weighting == "all_time" else 32.0
+    return weighed * sizes.interactions + 16.0 * sizes.items + 0.1e9
 
 
 @hookimpl

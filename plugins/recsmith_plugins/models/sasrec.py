@@ -8,22 +8,16 @@ the oldest item of the window.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import torch
-from torch import nn
+from typing import Annotated
 
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.domains import Categorical, Float, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.dropout import Dropout
-from recsmith_plugins.blocks.next_item import Footprint, NextItemModel, peak_bytes, seeded
-from recsmith_plugins.blocks.transformer import NORMS, Block, through
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from recsmith_plugins.blocks.causal_stack import CausalStack, stack_bytes
+from recsmith_plugins.blocks.next_item import NextItemModel, seeded
+from recsmith_plugins.blocks.transformer import Block
 
 
 class SASRecConfig(Config):
@@ -47,52 +41,20 @@ class SASRecConfig(Config):
     ] = Training(batch_size=32, learning_rate=2e-3, loss=Choice(name="sampled_softmax", params={"negatives": 512}))
 
 
-class Network(nn.Module):
-    """Item table, positions and blocks."""
-
-    def __init__(self, config: SASRecConfig, items: int) -> None:
-        super().__init__()
-        D = config.heads * config.head_dim
-        self.inputs = nn.Embedding(items + 1, D)  # row 0 opens a history, item i is row i + 1
-        self.outputs = None if config.tied else nn.Embedding(items, D)
-        self.positions = nn.Embedding(config.max_length, D)
-        self.dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList([Block(config, D) for _ in range(config.blocks)])
-        self.norm = NORMS[config.norm](D)
-        self.recompute = config.recompute
-        for module in self.modules():
-            if isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(module.weight, std=config.init_std)
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
-
-    def forward(self, inputs: Tensor, times: Tensor | None) -> Tensor:
-        """Inputs [B, T], padded on the right, to hidden states [B, T, D]; no position sees what follows it."""
-        x = self.dropout(self.inputs(inputs) + self.positions(torch.arange(inputs.shape[1], device=inputs.device)))
-        hidden: Tensor = self.norm(through(self.blocks, x, recompute=self.recompute))
-        return hidden
-
-    def table(self) -> nn.Embedding:
-        """Output vectors of all items: the last I rows."""
-        return self.inputs if self.outputs is None else self.outputs
+def network(config: SASRecConfig, items: int) -> CausalStack:
+    """The network, untrained."""
+    return CausalStack(config, items, lambda D: Block(config, D))
 
 
 def build(config: SASRecConfig, context: BuildContext) -> NextItemModel:
     """An untrained model whose weights follow from the seed."""
-    network = seeded(lambda: Network(config, context.items), context)
-    return NextItemModel(network, context.items, config.max_length, context.device)
+    made = seeded(lambda: network(config, context.items), context)
+    return NextItemModel(made, context.items, config.max_length, context.device)
 
 
 def memory(config: SASRecConfig, sizes: Sizes) -> float:
-    """Bytes, see `peak_bytes`. A position holds (16 + 4 expansion) D numbers in each block, and 24 D outside of them.
-
-    As much as one block holds is on its way in the backward pass. With `recompute` the other blocks hold D.
-    """
-    D = config.heads * config.head_dim
-    block = (16 + 4 * config.expansion) * D
-    kept = config.blocks * D + 2 * block if config.recompute else (config.blocks + 1) * block
-    footprint = Footprint(lambda: Network(config, sizes.items), kept + 24 * D, block, config.max_length)
-    return peak_bytes(footprint, config.training, sizes)
+    """Bytes, see `stack_bytes`: a position holds (16 + 4 expansion) D numbers in each block."""
+    return stack_bytes(config, 16 + 4 * config.expansion, lambda: network(config, sizes.items), sizes)
 
 
 @hookimpl

@@ -15,6 +15,7 @@ from recsmith.contracts.domains import Float, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
 from recsmith.contracts.training import Training
+from recsmith_plugins.blocks.memory import chunk_bytes
 from recsmith_plugins.blocks.parameters import load_into, state_of
 from recsmith_plugins.blocks.ridge_lists import CELLS, Lists, Penalty, average_length, ridge
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from recsmith.contracts.training import Batch
-
-SCORES = 1 << 23  # of a chunk of requests: 32 MB
 
 
 class SVDPPConfig(Config):
@@ -218,7 +217,7 @@ def memory(config: SVDPPConfig, sizes: Sizes) -> float:
     """Bytes at most, as told at `SVDPP`."""
     tables = 28.0 * (config.dim * (sizes.users + 2 * sizes.items) + sizes.users + sizes.items)
     batch = min(sizes.interactions, config.training.batch_size * sizes.longest)
-    scores = min(SCORES, sizes.users * sizes.items)
+    scores = chunk_bytes(sizes) / 4
     return 5e7 + tables + 40.0 * sizes.interactions + 16.0 * batch + 22.0 * CELLS + 14.0 * scores
 
 

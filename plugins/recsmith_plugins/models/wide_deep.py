@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
+from torch import nn
 
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import ItemContent, UserContent
@@ -13,7 +14,7 @@ from recsmith.contracts.domains import Categorical, Int, Narrowed
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, ModelSpec
 from recsmith.contracts.training import Training
-from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, FieldNetwork, Footprint, Half, peak_bytes
+from recsmith_plugins.blocks.field_model import NARROWED, FieldModel, Footprint, Half, peak_bytes
 from recsmith_plugins.blocks.fields import (
     DeepConfig,
     Fields,
@@ -49,7 +50,7 @@ class WideDeepConfig(Config):
     )
 
 
-class WideDeep(FieldNetwork):
+class WideDeep(nn.Module):
     """The logit is the sum of a wide and a deep one (Cheng et al., equation 3).
 
     Wide: a weight for each field, and for each cross of a recent item with the candidate and with each of its features:

@@ -8,8 +8,8 @@ import torch
 from recsmith_plugins.models import esasrec, sasrec
 
 NETWORKS = [
-    pytest.param(lambda **settings: sasrec.Network(sasrec.SASRecConfig(**settings), 30), id="sasrec"),
-    pytest.param(lambda **settings: esasrec.Network(esasrec.ESASRecConfig(**settings), 30), id="esasrec"),
+    pytest.param(lambda **settings: sasrec.network(sasrec.SASRecConfig(**settings), 30), id="sasrec"),
+    pytest.param(lambda **settings: esasrec.network(esasrec.ESASRecConfig(**settings), 30), id="esasrec"),
 ]
 
 

@@ -95,14 +95,6 @@ def test_logits_and_their_gradients_are_those_of_a_product_with_every_query():
     torch.testing.assert_close(found.grad, plain.grad)
 
 
-def test_gradients_may_be_sent_into_what_follows_from_frozen_parts_only():
-    rows = model()
-    rows.module.inputs.requires_grad_(requires_grad=False)
-    queries, term = rows.regularised(batch())
-    torch.autograd.backward([queries, term], [torch.ones_like(queries), torch.ones_like(term)])
-    assert rows.module.inputs.weight.grad is None
-
-
 def test_scores_follow_from_the_history_alone_and_take_no_noise():
     rows = model()
     histories = Histories(np.array([0, 3, 6, 6]), np.array([1, 4, 4, 4, 1, 1], np.int32))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsmith_plugins.models.esasrec import ESASRecConfig, Network
+from recsmith_plugins.models.esasrec import ESASRecConfig, network
 
 
 @pytest.mark.parametrize(
@@ -15,10 +15,10 @@ from recsmith_plugins.models.esasrec import ESASRecConfig, Network
 )
 def test_sizes_from_ten_thousand_to_a_hundred_million_parameters(settings, items, parameters):
     with torch.device("meta"):
-        network = Network(ESASRecConfig(**settings), items)
-        hidden = network(torch.zeros((2, 20), dtype=torch.int64), None)
+        stack = network(ESASRecConfig(**settings), items)
+        hidden = stack(torch.zeros((2, 20), dtype=torch.int64), None)
     assert hidden.shape == (2, 20, settings["heads"] * settings["head_dim"])
-    assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(parameters, rel=0.1)
+    assert sum(parameter.numel() for parameter in stack.parameters()) == pytest.approx(parameters, rel=0.1)
 
 
 def test_without_positions_only_the_causal_order_tells_items_apart():
@@ -26,7 +26,7 @@ def test_without_positions_only_the_causal_order_tells_items_apart():
     inputs = torch.full((1, 6), 3)
     for positions in (True, False):
         torch.manual_seed(0)
-        network = Network(ESASRecConfig(positions=positions, init_std=0.2), 9).eval()
+        stack = network(ESASRecConfig(positions=positions, init_std=0.2), 9).eval()
         with torch.inference_mode():
-            hidden = network(inputs, None)[0]
+            hidden = stack(inputs, None)[0]
         assert torch.allclose(hidden, hidden[:1].expand(6, -1), atol=1e-5) == (not positions)

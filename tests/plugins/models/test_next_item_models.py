@@ -13,7 +13,7 @@ from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
 from recsmith.contracts.plugins import Sizes
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
-from recsmith_plugins.blocks.next_item import BASE, PIECE
+from recsmith_plugins.blocks.memory import BASE, PIECE
 from recsmith_plugins.models import caser, esasrec, gru4rec, sasrec
 
 RING = 20
@@ -26,6 +26,11 @@ class Case:
     module: Any
     config: type
     settings: dict[str, Any]
+
+    @property
+    def network(self):
+        """Makes the network from settings and the number of items."""
+        return getattr(self.module, "network", None) or self.module.Network
 
     def configured(self, **others):
         training = {"learning_rate": 1e-2, "batch_size": 32, "loss": {"name": "sampled_softmax"}}
@@ -122,7 +127,7 @@ def test_weights_follow_from_the_seed_alone(case, registry):
 @pytest.mark.parametrize("tied", [True, False])
 def test_no_position_sees_a_later_input(case, tied):
     torch.manual_seed(0)
-    network = case.module.Network(case.configured(tied=tied, init_std=0.2), 30).eval()
+    network = case.network(case.configured(tied=tied, init_std=0.2), 30).eval()
     inputs = torch.randint(1, 31, (2, 12))
     changed = inputs.clone()
     changed[:, 7:] = 5
@@ -187,7 +192,7 @@ def test_stated_memory_holds_what_learning_keeps(case):
     training = {"batch_size": batch, "loss": {"name": "sampled_softmax"}}
     config = case.config(max_length=length, training=training)
     torch.manual_seed(0)
-    network = case.module.Network(config, items)
+    network = case.network(config, items)
     needed = bytes_kept(network, batch, length) + 28 * sum(parameter.numel() for parameter in network.parameters())
     said = case.module.memory(config, Sizes(users=1000, items=items, interactions=80_000, longest=200))
     assert needed + 24 * PIECE < said - BASE < 5 * needed + 24 * PIECE
@@ -198,7 +203,7 @@ def test_stated_memory_grows_with_the_catalogue_as_tables_do(case):
     sizes = [Sizes(users=10, items=items, interactions=100, longest=50) for items in (500, 10**6, 2 * 10**6)]
     drawn, whole = ({"name": "sampled_softmax", "params": {"negatives": 64}}, {"name": "full_softmax"})
     little, few, many = (case.module.memory(case.configured(training={"loss": drawn}), size) for size in sizes)
-    tables = 2 if case.module.Network(case.configured(), 5).outputs else 1
+    tables = 2 if case.network(case.configured(), 5).outputs else 1
     assert 28e6 * 16 * tables <= many - few < 1.1 * 28e6 * 16 * tables
     assert little < 1.1 * (BASE + 24 * PIECE)
     config = case.configured(training={"loss": whole})

@@ -10,7 +10,7 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
-from recsmith_plugins.models.sasrec import Network, SASRecConfig
+from recsmith_plugins.models.sasrec import SASRecConfig, network
 
 RING = 20
 CHOICE = Choice(
@@ -92,22 +92,22 @@ VARIANTS = list(itertools.product(("layer", "rms"), (True, False), (True, False)
 @pytest.mark.parametrize(("norm", "norm_first", "tied"), VARIANTS)
 def test_no_position_sees_a_later_input(norm, norm_first, tied):
     config = SASRecConfig(norm=norm, norm_first=norm_first, tied=tied, max_length=20, init_std=0.2)
-    network = Network(config, 30).eval()
+    stack = network(config, 30).eval()
     inputs = torch.randint(1, 31, (2, 12), generator=torch.Generator().manual_seed(0))
     changed = inputs.clone()
     changed[:, 7:] = 5
     with torch.inference_mode():
-        before, after = network(inputs, None), network(changed, None)
+        before, after = stack(inputs, None), stack(changed, None)
     torch.testing.assert_close(before[:, :7], after[:, :7])
     assert not torch.allclose(before[:, 7:], after[:, 7:])
 
 
 def test_padding_on_the_right_changes_nothing():
-    network = Network(SASRecConfig(max_length=20, init_std=0.2), 30).eval()
+    stack = network(SASRecConfig(max_length=20, init_std=0.2), 30).eval()
     inputs = torch.randint(1, 31, (2, 9), generator=torch.Generator().manual_seed(0))
     padded = torch.cat([inputs, torch.zeros(2, 6, dtype=torch.int64)], 1)
     with torch.inference_mode():
-        torch.testing.assert_close(network(inputs, None), network(padded, None)[:, :9])
+        torch.testing.assert_close(stack(inputs, None), stack(padded, None)[:, :9])
 
 
 def test_logits_of_chosen_items_are_columns_of_all_logits(walker):

@@ -242,7 +242,7 @@ def _cases(subject: Subject) -> Iterator[_Case]:
 
 def _expect_ranking(subject: Subject) -> None:
     if "ranking" not in subject.spec.offers:
-        raise NotApplicableError("how a loss of ratings is called is not agreed yet")
+        raise NotApplicableError("it judges ratings")
 
 
 def _logits(positives: int) -> Tensor:
