@@ -1,6 +1,6 @@
 """The worked examples, each installed as its own distribution into a fresh environment, compete and serve.
 
-One example at a time: `pytest -m install tests/examples -k pure_svd`, and `-k jax_dae`, which fetches JAX.
+One example at a time: `pytest -m install tests/examples -k eigenrec`, and `-k jax_dae`, which fetches JAX.
 """
 
 import json
@@ -30,7 +30,7 @@ class Example:
         return self.folder.name
 
 
-@pytest.fixture(scope="module", params=["pure_svd", "jax_dae"])
+@pytest.fixture(scope="module", params=["eigenrec", "jax_dae"])
 def example(request, fresh_environment):
     environment, folder = fresh_environment(), EXAMPLES / f"recsmith-{request.param.replace('_', '-')}"
     online = request.param == "jax_dae"

@@ -1,4 +1,4 @@
-"""PureSVD: a scikit-learn-style estimator in plain numpy, and the plugin that lets it compete in a study."""
+"""EigenRec: a scikit-learn-style estimator in plain numpy, and the plugin that lets it compete in a study."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Self
@@ -13,7 +13,7 @@ from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import ModelSpec
 
 
-class PureSVD:
+class TruncatedSVD:
     """Truncated SVD of a matrix, users x items, by subspace iteration. It knows nothing of recsmith.
 
     `components_` [D, I] are the leading right singular vectors, each with a positive sum (Halko et al. 2011).
@@ -37,7 +37,7 @@ class PureSVD:
         return np.asarray((X @ self.components_.T) @ self.components_)
 
 
-class PureSVDConfig(Config):
+class EigenRecConfig(Config):
     """Settings: what the search may choose."""
 
     factors: Annotated[int, Int(4, 256, log=True)] = 32
@@ -46,12 +46,12 @@ class PureSVDConfig(Config):
 
 
 @dataclass
-class PureSVDModel:
+class EigenRecModel:
     """The estimator behind the platform's protocol: histories in, scores out, state as arrays."""
 
-    config: PureSVDConfig
+    config: EigenRecConfig
     seed: int
-    estimator: PureSVD = field(default_factory=PureSVD)
+    estimator: TruncatedSVD = field(default_factory=TruncatedSVD)
     scale: DoubleArray = field(default_factory=lambda: np.zeros(0))  # [I]
     ordered: bool = False
 
@@ -61,7 +61,7 @@ class PureSVDModel:
         self.scale = np.maximum(interactions.counts, 1) ** ((self.config.popularity - 1) / 2)
         factors = min(self.config.factors, max(1, interactions.items // 8))  # near I, every history would come back
         matrix = interactions.histories.matrix(interactions.items) * self.scale  # [U, I]
-        self.estimator = PureSVD(factors, random_state=self.seed).fit(matrix.tocsr())
+        self.estimator = TruncatedSVD(factors, random_state=self.seed).fit(matrix.tocsr())
 
     def scores(self, requests: Requests) -> FloatArray:
         """The projected histories, [B, I]; where order means something, newer items weigh more."""
@@ -83,14 +83,14 @@ class PureSVDModel:
 
 @hookimpl
 def provide_models() -> list[ModelSpec]:
-    """PureSVD."""
+    """EigenRec."""
     spec = ModelSpec(
-        name="pure_svd",
+        name="eigenrec",
         api_version=1,
-        config=PureSVDConfig,
+        config=EigenRecConfig,
         offers=frozenset({"ranking", "new_users"}),
-        source="Cremonesi, Koren and Turrin 2010; columns scaled as in Nikolakopoulos et al. 2019, EigenRec",
-        build=lambda config, context: PureSVDModel(config, context.seed),
+        source="Nikolakopoulos et al. 2019, doi:10.1007/s10115-018-1197-7; PureSVD: Cremonesi et al. 2010",
+        build=lambda config, context: EigenRecModel(config, context.seed),
         training="closed_form",
     )
     return [spec]
