@@ -9,7 +9,7 @@ DATA ?=
 DEMO = demo
 DEMO_LOG = $(if $(DATA),$(DATA),$(DEMO)/log)
 
-.PHONY: demo test test-install test-zoo test-slow check format bench bench-peers clean
+.PHONY: demo test test-install test-zoo test-slow check format bench bench-peers golden clean
 
 demo: $(READY)
 	rm -rf $(DEMO)
@@ -20,14 +20,15 @@ demo: $(READY)
 	$(BIN)/recsmith verify $(DEMO)/study/artifact
 	$(BIN)/recsmith recommend $(DEMO)/study/artifact -k 5
 
+# A process for each core; a file's tests stay together, for what they share.
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-install: $(READY)
 	$(BIN)/pytest -m install
 
 test-zoo: $(READY)
-	$(BIN)/pytest -m zoo
+	$(BIN)/pytest -m zoo -n auto --maxprocesses 4
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
