@@ -22,7 +22,12 @@ def params(asked: dict[str, Any]) -> dict[str, Any]:
     """The settings of the model that is asked for, in our names."""
     if asked["model"] == "item_knn":
         similarity = {"weighting": "cosine", "shrinkage": 0.0}
-        return {"neighbours": asked["neighbours"], "similarity": similarity, "history_half_life": NO_DECAY}
+        return {
+            "neighbours": asked["neighbours"],
+            "similarity": similarity,
+            "normalise": False,
+            "history_half_life": NO_DECAY,
+        }
     if asked["model"] == "ease":
         return {"l2": asked["l2"], "history_half_life": NO_DECAY}
     return {name: asked[name] for name in ("factors", "regularization", "alpha", "iterations")}

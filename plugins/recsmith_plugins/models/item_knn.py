@@ -35,9 +35,9 @@ class ItemKNNConfig(Config):
     """Settings."""
 
     neighbours: Annotated[int, Int(5, 500, log=True)] = 100  # kept per item; itself is one of them
-    similarity: Similarity = Similarity()
+    similarity: Similarity = Similarity(weighting="tfidf")
     comparison: Comparison = Comparison()
-    normalise: Annotated[bool, Categorical((False, True))] = False  # an item's similarities sum to 1
+    normalise: Annotated[bool, Categorical((False, True))] = True  # an item's similarities sum to 1
     history_half_life: Annotated[float, HALF_LIFE] = 2.0  # in interactions; at the upper end off
 
 

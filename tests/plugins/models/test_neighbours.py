@@ -46,7 +46,7 @@ def similarity(weighting, shrinkage=1e-9, **settings):
 def test_item_similarities_are_those_of_implicit(weighting, oracle):
     interactions = log()
     oracle.fit(sparse.csr_matrix(dense(interactions)), show_progress=False)
-    model = ItemKNN(ItemKNNConfig(neighbours=8, similarity=similarity(weighting)))
+    model = ItemKNN(ItemKNNConfig(normalise=False, neighbours=8, similarity=similarity(weighting)))
     model.fit(interactions)
     np.testing.assert_allclose(model.similarities.toarray(), oracle.similarity.toarray(), atol=1e-6)
 
@@ -68,7 +68,7 @@ def test_user_similarities_are_those_of_implicit_on_the_transposed_log(weighting
 def test_item_scores_sum_the_similarities_of_the_history():
     """Users {0, 1}, {0, 1}, {0, 2}: cosine of 0 and 1 is 2 / sqrt(3 x 2), of 0 and 2 it is 1 / sqrt(3)."""
     histories = Histories(np.array([0, 2, 4, 6]), np.array([0, 1, 0, 1, 0, 2], np.int32))
-    settings = ItemKNNConfig(neighbours=5, similarity=similarity("cosine"), history_half_life=NO_DECAY)
+    settings = ItemKNNConfig(normalise=False, neighbours=5, similarity=similarity("cosine"), history_half_life=NO_DECAY)
     model = ItemKNN(settings)
     model.fit(Interactions(histories, 3, 3, ordered=True))
     asked = Requests(np.array([ABSENT], np.int32), Histories(np.array([0, 2]), np.array([1, 2], np.int32)))
@@ -98,11 +98,13 @@ COMPARED = [
 @pytest.mark.parametrize(("comparison", "oracle"), COMPARED)
 def test_an_item_keeps_those_that_are_nearest_as_seen_from_it(comparison, oracle, chunk, monkeypatch):
     monkeypatch.setattr(item_knn, "CHUNK", chunk)
-    model = ItemKNN(ItemKNNConfig(neighbours=ITEMS, similarity=similarity("cosine"), comparison=comparison))
+    model = ItemKNN(
+        ItemKNNConfig(normalise=False, neighbours=ITEMS, similarity=similarity("cosine"), comparison=comparison)
+    )
     model.fit(log())
     whole = oracle(dense(log()))
     np.testing.assert_allclose(model.similarities.toarray(), whole, atol=1e-6)
-    few = ItemKNN(ItemKNNConfig(neighbours=6, similarity=similarity("cosine"), comparison=comparison))
+    few = ItemKNN(ItemKNNConfig(normalise=False, neighbours=6, similarity=similarity("cosine"), comparison=comparison))
     few.fit(log())
     kept = few.similarities.toarray()
     assert (few.similarities.sum(axis=1) > 0).all()
@@ -126,7 +128,7 @@ def test_users_are_compared_as_seen_from_the_one_who_asks(comparison, oracle, ch
 def test_shrinkage_adds_pseudo_users_to_every_item():
     taken = dense(log())
     shrunk = taken.T @ taken / np.sqrt(np.outer(taken.sum(0) + 4, taken.sum(0) + 4))
-    model = ItemKNN(ItemKNNConfig(neighbours=500, similarity=similarity("cosine", shrinkage=4.0)))
+    model = ItemKNN(ItemKNNConfig(normalise=False, neighbours=500, similarity=similarity("cosine", shrinkage=4.0)))
     model.fit(log())
     np.testing.assert_allclose(model.similarities.toarray(), shrunk, atol=1e-6)
 
@@ -151,7 +153,7 @@ def test_repeats_count_only_where_the_settings_say_so():
     histories = Histories(np.array([0, 3, 5]), np.array([0, 0, 1, 0, 1], np.int32))
     repeated = Interactions(histories, 2, 2, ordered=True)
     for weighted, expected in ((False, 1.0), (True, 3 / np.sqrt(5 * 2))):
-        model = ItemKNN(ItemKNNConfig(similarity=similarity("cosine", weighted=weighted)))
+        model = ItemKNN(ItemKNNConfig(normalise=False, similarity=similarity("cosine", weighted=weighted)))
         model.fit(repeated)
         np.testing.assert_allclose(model.similarities.toarray()[0, 1], expected, rtol=1e-6)
 
