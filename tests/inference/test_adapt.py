@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from recsmith.contracts.data import ABSENT, Histories, Requests, State
-from recsmith.inference.adapt import SUPPORT, with_adaptation
+from recsmith.contracts.plugins import RatingScale
+from recsmith.inference.adapt import SUPPORT, AdaptedModel
+from recsmith.wiring.plugins import load_plugins
 
 D = 3
 ITEMS = 20
@@ -29,26 +31,31 @@ class Linear:
     def load(self, state):
         self.users = torch.from_numpy(state.arrays["users"])
 
+    def inputs(self, items):
+        return self.items if items is None else self.items[items]
+
     def head(self):
-        return {"vector": self.users.mean(dim=0)}
+        return {"output": self.users.mean(dim=0)}
 
-    def head_score(self, params, items):
-        return self.items[items] @ params["vector"]
-
-    def head_scores(self, params):
-        return params["vector"] @ self.items.T
+    def head_score(self, params, inputs):
+        return inputs @ params["output"]
 
 
 class Ridge:
-    """The vector near the prior that explains the support best, in closed form, by the score's own gradient."""
+    """The vector near the prior that explains the support best, in closed form."""
 
-    def adapt(self, score, params, support):
-        prior = params["vector"]
-        rows = torch.func.jacrev(lambda vector: score({"vector": vector}, support.items))(prior)  # [S, D]
-        weighted = rows * support.mask[:, None]
+    def adapt(self, _, params, support):
+        prior, rows = params["output"], support.inputs
+        weighted = rows * support.weight[:, None]
         gram = weighted.T @ rows + PENALTY * torch.eye(D)
-        residual = weighted.T @ (support.values - rows @ prior)
-        return {"vector": prior + torch.linalg.solve(gram, residual)}
+        return {"output": prior + torch.linalg.solve(gram, weighted.T @ (support.values - rows @ prior))}
+
+
+def adapted(model, ratings=None):
+    """The model with a ridge around it."""
+    counts = np.ones(ITEMS, np.int64)
+    context = load_plugins(only=["model.popularity"]).registry.context(item_counts=counts, users=4, ratings=ratings)
+    return AdaptedModel(model, Ridge(), context)
 
 
 def ridge_by_numpy(model, items, values):
@@ -68,29 +75,33 @@ def requests(users, lists, values=None):
 def test_known_users_are_scored_by_the_model_and_new_ones_by_the_exact_ridge_answer():
     model = Linear()
     asked = requests([2, ABSENT, 0, ABSENT], [[1], [4, 5], [], [7, 8, 9]])
-    scores = with_adaptation(model, Ridge()).scores(asked)
+    scores = adapted(model).scores(asked)
     np.testing.assert_array_equal(model.scores(asked.take(np.array([0, 2]))), scores[[0, 2]])
     np.testing.assert_allclose(ridge_by_numpy(model, [4, 5], [1, 1]), scores[1], atol=1e-5)
     np.testing.assert_allclose(ridge_by_numpy(model, [7, 8, 9], [1, 1, 1]), scores[3], atol=1e-5)
     assert scores.dtype == np.float32
 
 
-def test_ratings_in_the_history_are_what_a_head_is_adapted_to():
+def test_where_ratings_are_predicted_a_head_is_adapted_to_those_of_the_history():
     model = Linear()
-    scores = with_adaptation(model, Ridge()).scores(requests([ABSENT], [[4, 5]], [[5.0, 1.0]]))
+    asked = requests([ABSENT], [[4, 5]], [[5.0, 1.0]])
+    scores = adapted(model, RatingScale(3.0, -100.0, 100.0)).scores(asked)
     np.testing.assert_allclose(ridge_by_numpy(model, [4, 5], [5, 1]), scores[0], atol=1e-5)
+    np.testing.assert_allclose(ridge_by_numpy(model, [4, 5], [1, 1]), adapted(model).scores(asked)[0], atol=1e-5)
+    narrow = adapted(model, RatingScale(0.5, 0.0, 1.0)).scores(asked)
+    np.testing.assert_array_equal(np.clip(scores, 0.0, 1.0), narrow)
 
 
 def test_a_new_user_without_history_gets_the_head_that_all_start_from():
     model = Linear()
-    scores = with_adaptation(model, Ridge()).scores(requests([ABSENT, ABSENT], [[], [3]]))
+    scores = adapted(model).scores(requests([ABSENT, ABSENT], [[], [3]]))
     np.testing.assert_allclose((model.items @ model.users.mean(dim=0)).numpy(), scores[0], atol=1e-6)
 
 
 def test_only_the_most_recent_interactions_count():
     model = Linear()
     long = np.random.default_rng(0).integers(0, ITEMS, SUPPORT + 50).tolist()
-    scores = with_adaptation(model, Ridge()).scores(requests([ABSENT], [long]))
+    scores = adapted(model).scores(requests([ABSENT], [long]))
     np.testing.assert_allclose(ridge_by_numpy(model, long[-SUPPORT:], [1] * SUPPORT), scores[0], atol=1e-4)
 
 
@@ -98,7 +109,7 @@ def test_neither_the_order_nor_the_company_of_users_matters():
     rng = np.random.default_rng(3)
     users = rng.integers(ABSENT, 4, 300).astype(np.int32)
     asked = requests(users, [rng.integers(0, ITEMS, rng.integers(0, 9)).tolist() for _ in users])
-    model = with_adaptation(Linear(), Ridge())
+    model = adapted(Linear())
     scores = model.scores(asked)
     order = rng.permutation(300)
     np.testing.assert_allclose(scores[order], model.scores(asked.take(order)), atol=1e-5)
@@ -106,11 +117,11 @@ def test_neither_the_order_nor_the_company_of_users_matters():
 
 def test_state_is_that_of_the_model_itself():
     model = Linear()
-    adapted = with_adaptation(model, Ridge())
-    assert adapted.state().values == {"kept": 1}
-    adapted.load(State({}, {"users": np.zeros((4, D), np.float32)}))
+    around = adapted(model)
+    assert around.state().values == {"kept": 1}
+    around.load(State({}, {"users": np.zeros((4, D), np.float32)}))
     assert not model.users.any()
-    assert adapted.scores(requests([1], [[]])).tolist() == [[0.0] * ITEMS]
+    assert around.scores(requests([1], [[]])).tolist() == [[0.0] * ITEMS]
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from recsmith.wiring.plugins import load_plugins
 from recsmith.wiring.registry import singular
 
 KINDS = sorted(USES)
-WITHOUT_A_STUDY = ("task_sampler", "combiner", "exporter")  # there is no `study run` in their README
+WITHOUT_A_STUDY = ("combiner", "exporter")  # there is no `study run` in their README
 
 
 def plural(kind):

@@ -14,7 +14,7 @@ from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import Content, Table, wanted_content
 from recsmith.contracts.domains import OneOf, PerColumn
 from recsmith.contracts.errors import ArtifactError
-from recsmith.inference.adapt import AdaptableModel, with_adaptation
+from recsmith.inference.adapt import AdaptableModel, AdaptedModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +70,10 @@ class Workshop:
 
     def build(self, kind: Kind, choice: Choice, content: Mapping[Table, Content] | None = None) -> Any:
         """The working object that a choice describes."""
-        return self._context(content or {}).part(kind, choice)
+        return self.context(content or {}).part(kind, choice)
 
-    def _context(self, content: Mapping[Table, Content]) -> BuildContext:
+    def context(self, content: Mapping[Table, Content]) -> BuildContext:
+        """What factories may know."""
         plain = self.registry.context(
             item_counts=self.catalogue.counts,
             users=len(self.catalogue.user_ids),
@@ -118,14 +119,17 @@ def restore(member: Member, workshop: Workshop) -> Restored:
     """
     config = workshop.registry.config("models", member.configuration)
     content = {table: _content(workshop, member, table, wanted) for table, wanted in wanted_content(config).items()}
+    spec = workshop.registry.spec("models", member.configuration.name)
     model = workshop.build("models", member.configuration, content)
-    _load(model, member.state, member.configuration.name)
-    offers = workshop.registry.spec("models", member.configuration.name).offers
     meta_learner = getattr(config, "meta_learner", None)
     if isinstance(meta_learner, Choice):
-        adapted = with_adaptation(cast("AdaptableModel", model), workshop.build("meta_learners", meta_learner))
-        return Restored(adapted, "adapted")
-    return Restored(model, "model" if "new_users" in offers else None)
+        learner = workshop.build("meta_learners", meta_learner)
+        tasks = getattr(config, "tasks", None)
+        model = AdaptedModel(cast("AdaptableModel", model), learner, workshop.context(content), tasks)
+    _load(model, member.state, member.configuration.name)
+    if isinstance(meta_learner, Choice):
+        return Restored(model, "adapted")
+    return Restored(model, "model" if "new_users" in spec.offers else None)
 
 
 def _content(workshop: Workshop, member: Member, table: Table, wanted: ItemContent | UserContent) -> Content:

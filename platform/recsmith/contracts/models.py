@@ -117,22 +117,3 @@ class PacedModel(GradientModel, Protocol):
         0 freezes the part for the epoch. The names are the same in every epoch, and none begins with another.
         """
         ...
-
-
-class Adaptable(Protocol):
-    """A model with a head that a meta-learner can adapt to a user that training has not seen.
-
-    The platform adapts the head from the request's history, then asks for `head_scores`.
-    """
-
-    def head(self) -> Mapping[str, Tensor]:
-        """The parameters that a new user starts from."""
-        ...
-
-    def head_score(self, params: Mapping[str, Tensor], items: Tensor) -> Tensor:
-        """Scores [S] of `items` [S] under one user's parameters: pure and differentiable, used under `vmap`."""
-        ...
-
-    def head_scores(self, params: Mapping[str, Tensor]) -> Tensor:
-        """Scores [B, I] under B users' parameters (each with a leading B)."""
-        ...

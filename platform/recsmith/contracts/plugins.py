@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     import torch
-    from torch import Tensor
 
     from recsmith.contracts.config import Choice
     from recsmith.contracts.content import Content
@@ -39,18 +38,19 @@ if TYPE_CHECKING:
         State,
     )
     from recsmith.contracts.models import Model
+    from recsmith.contracts.tasks import MetaLearner
 
 API_VERSION = 1
 
 LOG_CAPABILITIES = frozenset(
-    {"timestamps", "order", "values", "split", "item_features", "user_features", "small_catalogue"}
+    {"timestamps", "order", "values", "split", "item_features", "user_features", "small_catalogue", "cold_users"}
 )
 
 GOALS = frozenset({"ranking", "ratings"})  # what models predict and losses judge
 
 GRADIENTS = "gradients"  # what an encoder or fuser needs that learns with a gradient model
 
-Examples = Literal["sequences", "pairs", "user_rows"]
+Examples = Literal["sequences", "pairs", "user_rows", "tasks"]
 
 Cost = Literal["seconds", "minutes", "hours"]
 
@@ -111,7 +111,8 @@ class Spec:
     """What every spec says.
 
     `needs`: what must hold in the log or in the host. Of a log: "timestamps", "order" (timestamps, or `order: rows`),
-    "values" (ratings), "item_features", "user_features", "small_catalogue" (at most 50,000 items). A metric may need
+    "values" (ratings), "item_features", "user_features", "small_catalogue" (at most 50,000 items), "cold_users" (the
+    split holds out whole users). A metric may need
     "similarity", that of the items. An encoder or fuser may need "gradients": it learns with a gradient model.
     `offers`: what others may ask for. Models: "ranking", "ratings", "new_users", "new_items".
     Losses: "ranking", "ratings", "negatives". Meta-learners: "closed_form". Blocks: "history".
@@ -147,8 +148,9 @@ class ModelSpec(Spec):
     `memory(config, sizes)` says how many bytes it takes at most, at its peak, to learn from a log of that size and to
     score a chunk of requests, beside the log itself. A model that would not fit is refused before it starts.
 
-    A gradient model that serves new users only through an adapted head has a settings field
-    `meta_learner: Annotated[Choice, OneOf("meta_learners", ...)]` and is `Adaptable`.
+    A gradient model that serves users through an adapted head has a settings field
+    `meta_learner: Annotated[Choice, OneOf("meta_learners", ...)]` and is `Adaptable`. One that learns from tasks has
+    the field `tasks: Tasks` beside it.
     """
 
     build: Callable[[Any, BuildContext], Model]
@@ -262,28 +264,6 @@ class PartSpec(Spec):
     """A sampler, task sampler, loss, schedule or block: a part of a model or of its training."""
 
     build: Callable[[Any, BuildContext], Any]
-
-
-class MetaLearner(Protocol):
-    """Adapts a head to one user from few interactions."""
-
-    def adapt(
-        self,
-        score: Callable[[Mapping[str, Tensor], Tensor], Tensor],
-        params: Mapping[str, Tensor],
-        support: Support,
-    ) -> Mapping[str, Tensor]:
-        """The parameters for one user: a pure function; the engine runs it over many users by `vmap`."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Support:
-    """One user's few known interactions, padded to S."""
-
-    items: Tensor  # [S] int64; a padded place holds 0
-    values: Tensor  # [S] float32: the rating, or 1 for an implicit positive
-    mask: Tensor  # [S] float32: 1 for an interaction, 0 for padding
 
 
 @dataclass(frozen=True, kw_only=True)

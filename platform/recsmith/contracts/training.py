@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from recsmith.contracts.data import LongArray
-
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -47,7 +45,7 @@ class Batch:
 
     sequences: `user`, `inputs`, `targets`, and `times` where the log has timestamps; position t of `inputs` predicts
     position t of `targets`.    pairs: `user`, `positives`, and `values` where the log has ratings.
-    user_rows: `user`, `rows`.
+    user_rows: `user`, `rows`. (tasks are blocks of another kind: `recsmith.contracts.tasks`.)
     `positives` are the P items to be predicted, in the order in which the model's `queries` come.
     """
 
@@ -125,16 +123,4 @@ class Schedule(Protocol):
 
     def load(self, state: dict[str, float]) -> None:
         """Continue from a kept state."""
-        ...
-
-
-class TaskSampler(Protocol):
-    """Draws the users whose few-shot tasks make the next block of a meta-learner."""
-
-    def draw(self, history_lengths: LongArray, count: int, *, seed: int) -> LongArray:
-        """Numbers of `count` users with at least one interaction, [count], given every user's history length [U].
-
-        Where `count` is larger than their number some come more than once. Nothing but the arguments and `seed` has a
-        say.
-        """
         ...

@@ -57,16 +57,18 @@ def numbered(
     rows = rows[np.argsort(owner, kind="stable")]
     histories = _lists(dataset, rows, user_num, len(users), item_num)
     context = tuple(column.take(rows) for column in dataset.context)
-    capabilities = dataset.capabilities | ({"small_catalogue"} if len(items) <= SMALL_CATALOGUE else set())
+    holdout = _holdout(dataset, train, target, support, user_num, item_num, histories)
+    small = {"small_catalogue"} if len(items) <= SMALL_CATALOGUE else set()
+    cold = {"cold_users"} if (holdout.requests.user_num == ABSENT).any() else set()
     fold = Fold(
         train=Interactions(histories, len(users), len(items), dataset.ordered, context),
-        holdout=_holdout(dataset, train, target, support, user_num, item_num, histories),
+        holdout=holdout,
         user_ids=dataset.user_ids[users],
         item_ids=dataset.item_ids[items],
         items=tuple(column.take(items) for column in dataset.items),
         users=tuple(column.take(users) for column in dataset.users),
         split_hash=split_hash,
-        capabilities=capabilities,
+        capabilities=dataset.capabilities | small | cold,
     )
     _protect(fold)
     return fold

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import wanted_content
@@ -11,13 +11,12 @@ from recsmith.contracts.data import State
 from recsmith.contracts.errors import DataError
 from recsmith.contracts.plugins import RatingScale
 from recsmith.data.features import encode
-from recsmith.inference.adapt import with_adaptation
+from recsmith.inference.adapt import AdaptedModel
 from recsmith.study.memory import lack_of_memory, memory_here, sizes_of
 from recsmith.training.loop import EpochDone, epochs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
 
     from recsmith.contracts.content import Table
     from recsmith.contracts.data import Fold, Interactions
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.training import Training
     from recsmith.data.feature_cache import FeatureCache
     from recsmith.data.features import Encoded
+    from recsmith.inference.adapt import AdaptableModel
     from recsmith.wiring.registry import Registry
 
 
@@ -82,12 +82,20 @@ def prepare(
         user_content=content["users"].content if "users" in content else None,
         ratings=_ratings(config, fold, registry),
     )
+    model, serving = build(spec, config, context)
+    return Prepared(spec, config, context, model, serving, content)
+
+
+def build(spec: ModelSpec, config: Config, context: BuildContext) -> tuple[Any, Model]:
+    """The untrained model, as what learns and as what serves: with its meta-learner around it, where it has one."""
     model = spec.build(config, context)
     learner = getattr(config, "meta_learner", None)
-    serving = model
-    if isinstance(learner, Choice):
-        serving = with_adaptation(model, registry.build("meta_learners", learner, context))  # type: ignore[arg-type]
-    return Prepared(spec, config, context, model, serving, content)
+    if not isinstance(learner, Choice):
+        return model, model
+    adapted = AdaptedModel(
+        cast("AdaptableModel", model), context.part("meta_learners", learner), context, getattr(config, "tasks", None)
+    )
+    return adapted if spec.examples == "tasks" else model, adapted
 
 
 def _ratings(config: Config, fold: Fold, registry: Registry) -> RatingScale | None:

@@ -40,9 +40,8 @@ USES: Mapping[str, str] = MappingProxyType(
         "--set model.bpr_mf.meta_learner=my_name\n```",
         "sampler": f"```\n{_RUN} --set model=bpr_mf --set model.bpr_mf.training.loss=bpr "
         "--set model.bpr_mf.training.loss.bpr.sampler=my_name\n```",
-        "task_sampler": "A model that learns over tasks names it in a field of its settings:\n\n```python\n"
-        'tasks: Annotated[Choice, OneOf("task_samplers")] = Choice(name="my_name")\n```\n\n'
-        'and builds it with `context.part("task_samplers", config.tasks)`.',
+        "task_sampler": f"```\n{_RUN} --scenario cold_user --set model=adaptive_mlp "
+        "--set model.adaptive_mlp.tasks.sampler=my_name\n```",
         "loss": f"```\n{_RUN} --set model=bpr_mf --set model.bpr_mf.training.loss=my_name\n```",
         "schedule": f"```\n{_RUN} --set model=bpr_mf --set model.bpr_mf.training.schedule=my_name\n```",
         "metric": f"```\n{_RUN} --set objective=my_name@10\n```",

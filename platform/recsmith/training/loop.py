@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from recsmith.contracts.errors import NotFiniteError
 from recsmith.training.batches import make_examples
 from recsmith.training.objective import Lists, Objective, Ratings, SeenItems
 from recsmith.training.optimizers import clip, gradients, load_optimizers, make_optimizers, optimizer_arrays
+from recsmith.training.tasks import TaskExamples, TaskObjective
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from recsmith.contracts.models import GradientModel, SequenceModel
     from recsmith.contracts.plugins import BuildContext
     from recsmith.contracts.plugins import Examples as ExampleKind
+    from recsmith.contracts.tasks import Tasks
     from recsmith.contracts.training import Schedule, Training
+    from recsmith.inference.adapt import AdaptedModel
     from recsmith.training.batches import EpochBatches, Examples
 
 POINTS = 8  # learning-rate factors recorded in each epoch
@@ -73,11 +76,22 @@ def epochs(
     """
     total = total_epochs or (len(factors) if factors else training.epochs)
     schedule = Replay(factors, total) if factors else cast("Schedule", context.part("schedules", training.schedule))
-    trainer = Trainer(model, training, schedule, _objective(model, training, examples, interactions, context), total)
+    objective: Objective | TaskObjective
+    source: Examples
+    if examples == "tasks":
+        learner = cast("AdaptedModel", model)
+        objective = _outer(learner, training, interactions, context)
+        sampler = context.part("task_samplers", cast("Tasks", learner.tasks).sampler)
+        source = TaskExamples(learner, objective, sampler, interactions, training.batch_size)
+    else:
+        objective = _objective(model, training, examples, interactions, context)
+        length = cast("SequenceModel", model).max_length if examples == "sequences" else None
+        source = make_examples(
+            examples, interactions, batch_size=training.batch_size, device=context.device, length=length
+        )
+    trainer = Trainer(model, training, schedule, objective, total)
     if hasattr(model, "graph"):
         model.graph(interactions)
-    length = cast("SequenceModel", model).max_length if examples == "sequences" else None
-    source = make_examples(examples, interactions, batch_size=training.batch_size, device=context.device, length=length)
     for number in range(trainer.load(resume) + 1, total + 1):
         yield trainer.epoch(source, context.seed, number)
 
@@ -92,11 +106,16 @@ def _objective(
     return Objective(model, Lists(loss, interactions.items, seen), training)
 
 
+def _outer(model: AdaptedModel, training: Training, interactions: Interactions, context: BuildContext) -> TaskObjective:
+    seen = None if context.ratings is not None else SeenItems(interactions, context.device)
+    return TaskObjective(model, context.part("losses", training.loss), training, seen)
+
+
 class Trainer:
     """What stays from epoch to epoch: the optimiser's moments and the schedule's memory."""
 
     def __init__(
-        self, model: GradientModel, training: Training, schedule: Schedule, objective: Objective, total: int
+        self, model: GradientModel, training: Training, schedule: Schedule, objective: Any, total: int
     ) -> None:
         self.module = model.module
         self.training = training

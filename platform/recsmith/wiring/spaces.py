@@ -48,6 +48,7 @@ _REASONS = {
     "item_features": "the log has no item columns that an encoder reads",
     "user_features": "the log has no user columns that an encoder reads",
     "small_catalogue": "the catalogue is larger than 50,000 items",
+    "cold_users": "the split holds out no whole users: take the scenario cold_user, or split: cold_user",
     "ranking": "it is not for ranking",
     "ratings": "it is not for ratings",
     "new_users": "it cannot serve users that training has not seen",

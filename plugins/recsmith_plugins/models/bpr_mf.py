@@ -79,23 +79,25 @@ class BPRMF:
         known = requests.user_num != ABSENT
         user = torch.from_numpy(np.where(known, requests.user_num, 0).astype(np.int64)).to(self.device)
         with torch.inference_mode():
-            prior = self.head()["user"]
+            prior = self.head()["output"]
             mask = torch.from_numpy(known).to(self.device).unsqueeze(1)
             vectors = torch.where(mask, self.module.user.weight[user], prior)
             scores: FloatArray = self.logits(vectors, None).cpu().numpy()
         return scores
 
+    def inputs(self, items: Tensor | None) -> Tensor:
+        """Vectors of items, and their biases in the last column, [n, D + 1]; constants."""
+        everything = slice(None) if items is None else items
+        with torch.no_grad():
+            return torch.cat([self.module.item.weight[everything], self.module.bias[everything].unsqueeze(-1)], dim=-1)
+
     def head(self) -> Mapping[str, Tensor]:
         """The mean user vector, [D]."""
-        return {"user": self.module.user.weight.detach().mean(0)}
+        return {"output": self.module.user.weight.detach().mean(0)}
 
-    def head_score(self, params: Mapping[str, Tensor], items: Tensor) -> Tensor:
-        """Scores [S] of `items` [S] for one user's vector."""
-        return self.module.item.weight[items] @ params["user"] + self.module.bias[items]
-
-    def head_scores(self, params: Mapping[str, Tensor]) -> Tensor:
-        """Scores [B, I] for B users' vectors [B, D]."""
-        return params["user"] @ self.module.item.weight.T + self.module.bias
+    def head_score(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Scores [n] of `inputs` [n, D + 1] for one user's vector."""
+        return inputs[..., :-1] @ params["output"] + inputs[..., -1]
 
     def state(self) -> State:
         """The tables."""

@@ -112,29 +112,24 @@ class VBPR:
         self.module.eval()
         with torch.inference_mode():
             mask = torch.from_numpy(known).to(self.device).unsqueeze(1)
-            vectors = torch.where(mask, self.module.user.weight[user], self.head()["user"])
+            vectors = torch.where(mask, self.module.user.weight[user], self.head()["output"])
             scores: FloatArray = self.logits(vectors, None).cpu().numpy()
         return scores
 
-    def head(self) -> Mapping[str, Tensor]:
-        """The mean user vector, [D]."""
-        return {"user": self.module.user.weight.detach().mean(0)}
-
-    def head_score(self, params: Mapping[str, Tensor], items: Tensor) -> Tensor:
-        """Scores [S] of `items` [S] for one user's vector."""
-        vectors, bias = self._served()
-        return vectors[items] @ params["user"] + bias[items]
-
-    def head_scores(self, params: Mapping[str, Tensor]) -> Tensor:
-        """Scores [B, I] for B users' vectors [B, D]."""
-        vectors, bias = self._served()
-        return params["user"] @ vectors.T + bias
-
-    def _served(self) -> tuple[Tensor, Tensor]:
-        """Vectors and biases of all items, as constants."""
+    def inputs(self, items: Tensor | None) -> Tensor:
+        """Vectors of items, and their biases in the last column, [n, D + C + 1]; constants."""
         self.module.eval()
         with torch.no_grad():
-            return self.module.vectors(self.everything)
+            vectors, bias = self.module.vectors(self.everything if items is None else items)
+            return torch.cat([vectors, bias.unsqueeze(-1)], dim=-1)
+
+    def head(self) -> Mapping[str, Tensor]:
+        """The mean user vector, [D + C]."""
+        return {"output": self.module.user.weight.detach().mean(0)}
+
+    def head_score(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Scores [n] of `inputs` [n, D + C + 1] for one user's vector."""
+        return inputs[..., :-1] @ params["output"] + inputs[..., -1]
 
     def state(self) -> State:
         """The network's parameters; encoded columns are none."""

@@ -73,6 +73,6 @@ def provide_splitters() -> list[SplitterSpec]:
             source="none: whole users are held out but for their first interactions",
             config=ColdUserConfig,
             build=build,
-            scenarios=frozenset({"cold_user"}),
+            scenarios=frozenset({"cold_user", "rating"}),
         )
     ]

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 from torch.func import vmap
 
-from recsmith.contracts.plugins import Support
+from recsmith.contracts.tasks import Shots
 from recsmith_plugins.meta_learners.ridge_fold_in import RidgeFoldIn, RidgeFoldInConfig
 
 ITEMS, WIDTH, L2 = 15, 4, 0.7
@@ -15,12 +15,12 @@ COMMON = {"bias": torch.tensor(0.3), "weight": torch.tensor([0.1, -0.2, 0.5, 1.0
 LEARNER = RidgeFoldIn(RidgeFoldInConfig(l2=L2))
 
 
-def linear(params, items):
-    return VECTORS[items] @ params["weight"] + params["bias"]
+def linear(params, inputs):
+    return inputs @ params["weight"] + params["bias"]
 
 
-def adapt(items, values, mask, score=linear):
-    return LEARNER.adapt(score, COMMON, Support(items, values, mask))
+def adapt(items, values, weight, score=linear):
+    return LEARNER.adapt(score, COMMON, Shots(VECTORS[items], values, weight))
 
 
 def support(size, seed=1):
@@ -37,7 +37,7 @@ def test_a_linear_head_becomes_the_ridge_solution_around_the_common_one(size):
     """Below five interactions the dual system is solved, from there on the primal one."""
     items, values, mask = support(size)
     design = np.hstack([np.ones((size, 1)), VECTORS[items].numpy()])
-    ridge = Ridge(alpha=L2, fit_intercept=False).fit(design, (values - linear(COMMON, items)).numpy())
+    ridge = Ridge(alpha=L2, fit_intercept=False).fit(design, (values - linear(COMMON, VECTORS[items])).numpy())
     adapted = adapt(items, values, mask)
     got = [adapted[name] - COMMON[name] for name in ("bias", "weight")]
     np.testing.assert_allclose(np.hstack([part.numpy().ravel() for part in got]), ridge.coef_, atol=1e-4)
@@ -68,13 +68,13 @@ def test_a_user_without_interactions_keeps_the_common_head():
 
 
 def test_a_curved_head_fits_its_support_better_after_the_step():
-    def curved(params, items):
-        return torch.tanh(linear(params, items))
+    def curved(params, inputs):
+        return torch.tanh(linear(params, inputs))
 
     items, _, mask = support(8)
-    values = curved({"bias": torch.tensor(0.1), "weight": torch.tensor([0.3, 0.0, 0.4, 0.8])}, items)
+    values = curved({"bias": torch.tensor(0.1), "weight": torch.tensor([0.3, 0.0, 0.4, 0.8])}, VECTORS[items])
     adapted = adapt(items, values, mask, curved)
-    before, after = ((curved(head, items) - values).square().sum() for head in (COMMON, adapted))
+    before, after = ((curved(head, VECTORS[items]) - values).square().sum() for head in (COMMON, adapted))
     assert after < before
 
 
@@ -82,7 +82,7 @@ def test_the_step_can_be_differentiated_for_an_outer_loop():
     items, values, mask = support(5)
     weight = COMMON["weight"].clone().requires_grad_()
     head = {"bias": COMMON["bias"], "weight": weight}
-    adapted = LEARNER.adapt(linear, head, Support(items, values, mask))
+    adapted = LEARNER.adapt(linear, head, Shots(VECTORS[items], values, mask))
     (slope,) = torch.autograd.grad(adapted["weight"].sum(), weight)
     assert torch.isfinite(slope).all()
     assert slope.any()

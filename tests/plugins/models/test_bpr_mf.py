@@ -37,16 +37,9 @@ def test_an_unknown_user_gets_the_prior_head(trained):
     model, log, _, _ = trained
     request = Requests(np.array([ABSENT, 3], np.int32), log.histories.take(np.array([0, 3])))
     scores = model.scores(request)
-    heads = torch.stack([model.head()["user"], model.module.user.weight[3].detach()])
-    np.testing.assert_allclose(scores, model.head_scores({"user": heads}).detach().numpy(), atol=1e-6)
-
-
-def test_one_users_head_score_agrees_with_many_users_scores_under_vmap(trained):
-    model = trained[0]
-    items = torch.tensor([[0, 5], [19, 3], [7, 7]])
-    users = {"user": model.module.user.weight[:3].detach()}
-    few = torch.func.vmap(model.head_score)(users, items)
-    torch.testing.assert_close(few, model.head_scores(users).gather(1, items))
+    heads = torch.stack([model.head()["output"], model.module.user.weight[3].detach()])
+    of_heads = torch.func.vmap(model.head_score, in_dims=(0, None))({"output": heads}, model.inputs(None))
+    np.testing.assert_allclose(scores, of_heads.detach().numpy(), atol=1e-6)
 
 
 def test_logits_of_chosen_items_are_columns_of_all_logits(trained):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsmith.study.memory import sizes_of
-from recsmith.study.prepare import learn
+from recsmith.study.prepare import build, learn
 from recsmith.testing.conformance.model_ground import item_columns, ready, with_needs
 from recsmith.testing.conformance.subject import NotApplicableError, expect
 from recsmith.testing.logs import fold_of, histories_of
@@ -70,10 +70,10 @@ def _used(subject: Subject, items: int) -> _Used:
     prepared = ready(subject, fold)
     tracemalloc.start()
     try:
-        model = prepared.spec.build(prepared.config, prepared.context)
+        model, serving = build(prepared.spec, prepared.config, prepared.context)
         done = list(learn(replace(prepared, model=model), fold.train))[-1]
         states = model.state(), done.state()
-        model.scores(fold.holdout.requests.take(np.arange(1)))
+        serving.scores(fold.holdout.requests.take(np.arange(1)))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from recsmith.contracts.errors import NotFiniteError
-from recsmith.study.prepare import learn, prepare
+from recsmith.study.prepare import build, learn, prepare
 from recsmith.testing.conformance import model_answers, model_serving
 from recsmith.testing.conformance.model_ground import (
     ITEMS,
@@ -180,7 +180,7 @@ def given_data_is_left_alone(subject: Subject) -> None:
     context = frozen(prepared.context)
     requests = fold.holdout.requests
     made: list[Any] = []
-    _left_alone(context, lambda: made.append(prepared.spec.build(prepared.config, context)), "build(): the context")
+    _left_alone(context, lambda: made.extend(build(prepared.spec, prepared.config, context)), "build(): the context")
     model = made[0]
     again = replace(prepared, model=model)
     _left_alone(fold.train, lambda: list(learn(again, fold.train)), "learning: the training rows")

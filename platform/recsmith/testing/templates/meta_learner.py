@@ -10,12 +10,14 @@ from torch.func import grad
 from recsmith.contracts.config import Config
 from recsmith.contracts.domains import Float, Int
 from recsmith.contracts.hooks import hookimpl
-from recsmith.contracts.plugins import BuildContext, MetaLearnerSpec, Support
+from recsmith.contracts.plugins import BuildContext, MetaLearnerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
+
+    from recsmith.contracts.tasks import Params, Score, Shots
 
 TINY = 1e-12  # keeps a step of length 0 from dividing by 0
 
@@ -37,20 +39,15 @@ class MyName:
 
     config: MyNameConfig
 
-    def adapt(
-        self,
-        score: Callable[[Mapping[str, Tensor], Tensor], Tensor],
-        params: Mapping[str, Tensor],
-        support: Support,
-    ) -> Mapping[str, Tensor]:
+    def adapt(self, score: Score, params: Params, support: Shots) -> Params:
         """One user's head, named and shaped as `params`: a pure function, run over many users by `vmap`."""
-        start = dict(params)
+        start, root = dict(params), support.weight.sqrt()
 
         def scores(head: dict[str, Tensor]) -> Tensor:
-            return score(head, support.items) * support.mask  # [S]; padded places have no say
+            return score(head, support.inputs) * root  # [S]; padded places have no say
 
         def loss(head: dict[str, Tensor]) -> Tensor:
-            errors = support.values * support.mask - scores(head)
+            errors = support.values * root - scores(head)
             away = {name: head[name] - start[name] for name in start}
             return (errors.square().sum() + self.config.l2 * _squared(away)) / 2
 

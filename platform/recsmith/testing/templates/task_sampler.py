@@ -14,6 +14,7 @@ from recsmith.contracts.plugins import BuildContext, PartSpec
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import LongArray
+    from recsmith.contracts.tasks import TaskUsers
 
 
 class MyNameConfig(Config):
@@ -29,16 +30,16 @@ class MyName:
 
     config: MyNameConfig
 
-    def draw(self, history_lengths: LongArray, count: int, *, seed: int) -> LongArray:
-        """Numbers of `count` users, [count], given every user's history length [U].
+    def draw(self, users: TaskUsers, count: int, *, seed: int) -> LongArray:
+        """Numbers of `count` users, [count].
 
-        Where no history is long enough, users are drawn among all that have the longest.
+        Where no history is long enough, users are drawn among all that can be a task.
         """
-        shortest = min(self.config.shortest, int(history_lengths.max(initial=0)))
-        users = np.flatnonzero(history_lengths >= shortest)
-        weights = np.maximum(1, history_lengths[users]) ** self.config.power
+        long = np.flatnonzero(users.lengths >= self.config.shortest)
+        able = long if len(long) else users.able
+        weights = np.maximum(1, users.lengths[able]) ** self.config.power
         generator = np.random.default_rng(seed)
-        return generator.choice(users, count, replace=count > len(users), p=weights / weights.sum())
+        return generator.choice(able, count, replace=count > len(able), p=weights / weights.sum())
 
 
 def build(config: MyNameConfig, context: BuildContext) -> MyName:

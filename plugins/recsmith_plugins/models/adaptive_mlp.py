@@ -1,0 +1,166 @@
+"""Adaptive MLP: a small network over item vectors, part of which a meta-learner fits to each user."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import torch
+from torch import Tensor, nn
+
+from recsmith.contracts.config import Choice, Config
+from recsmith.contracts.domains import Float, Int, Narrowed, OneOf
+from recsmith.contracts.hooks import hookimpl
+from recsmith.contracts.plugins import BuildContext, ModelSpec, Sizes
+from recsmith.contracts.tasks import Tasks
+from recsmith.contracts.training import Training
+from recsmith_plugins.blocks.memory import BASE, DRAWN, KEYS, LEARNT, rows_at_once
+from recsmith_plugins.blocks.parameters import load_into, state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recsmith.contracts.data import FloatArray, Requests, State
+
+CELLS = 1 << 23  # numbers of inputs that the heads of several users look at in one go
+
+
+class AdaptiveMLPConfig(Config):
+    """Settings. With no hidden layer the head is linear: matrix factorisation whose users are fitted when they come."""
+
+    dim: Annotated[int, Int(8, 128, log=True)] = 32  # of an item's vector
+    context: Annotated[int, Int(1, 32, log=True)] = 8  # numbers of a user's context
+    layers: Annotated[int, Int(0, 2)] = 1  # hidden
+    hidden: Annotated[int, Int(8, 128, log=True)] = 32
+    init_std: Annotated[float, Float(0.001, 0.3, log=True)] = 0.05  # of the items' first vectors
+    meta_learner: Annotated[Choice, OneOf("meta_learners")] = Choice(name="ridge_fold_in")
+    tasks: Tasks = Tasks()
+    training: Annotated[
+        Training, Narrowed({"batch_size": Int(16, 512, log=True), "weight_decay": Float(1e-5, 1.0, log=True)})
+    ] = Training(batch_size=64, learning_rate=3e-3, weight_decay=0.01)
+
+
+class Network(nn.Module):
+    """The items' vectors and biases, and the head that every user starts from."""
+
+    def __init__(self, config: AdaptiveMLPConfig, bias: Tensor) -> None:
+        super().__init__()
+        self.item = nn.Embedding(len(bias), config.dim)
+        nn.init.normal_(self.item.weight, std=config.init_std)
+        self.bias = nn.Parameter(torch.zeros_like(bias))  # beyond the first one, so that its decay leads back there
+        self.first: Tensor
+        self.register_buffer("first", bias)
+        sizes: dict[str, tuple[int, ...]] = {"context": (config.context,)}
+        width = config.dim + config.context
+        for layer in range(config.layers):
+            sizes |= {f"hidden.{layer}.weight": (width, config.hidden), f"hidden.{layer}.bias": (config.hidden,)}
+            width = config.hidden
+        width = config.dim + config.context + (config.hidden if config.layers else 0)
+        sizes |= {"output.weight": (width,), "output.bias": ()}
+        self.names = tuple(sizes)
+        self.head = nn.ParameterList([nn.Parameter(_first(name, size)) for name, size in sizes.items()])
+
+
+def _first(name: str, size: tuple[int, ...]) -> Tensor:
+    """The first value of a parameter: zeros but for the weights, which keep the scale of what they multiply."""
+    if not name.endswith("weight"):
+        return torch.zeros(size)
+    return torch.randn(size) * math.sqrt((2.0 if name.startswith("hidden") else 0.1) / size[0])
+
+
+class AdaptiveMLP:
+    """Score of item i: b_i + w [v_i; c; h] + b, where h is a ReLU network of [v_i; c].
+
+    The head is the user's own: context c, layers, w and b start from common values and are adapted, all or some, to
+    the user's interactions by the meta-learner; vectors v_i and biases b_i are learnt over all tasks. Biases start from
+    the mean rating or, to rank, from the logarithm of the item's interactions. It unites what MeLU (Lee et al. 2019:
+    decision layers adapt, embeddings do not), CAVIA (Zintgraf et al. 2019: a context adapts) and a linear head
+    (Bertinetto et al. 2019) have. Users have no table: known ones are fitted like new ones.
+
+    Memory, in bytes: `LEARNT` for each parameter; `KEYS` for each interaction; 160 for each of the numbers that the
+    layers give for the items of a block (supports, background, queries, negatives), or for those of a batch of
+    requests, whichever are more.
+    """
+
+    def __init__(self, config: AdaptiveMLPConfig, context: BuildContext) -> None:
+        self.config = config
+        counts = torch.from_numpy(context.item_counts).float()
+        ratings = context.ratings
+        bias = (counts + 1).log() if ratings is None else torch.full_like(counts, ratings.mean)
+        self.module = Network(config, bias).to(context.device)
+
+    def inputs(self, items: Tensor | None) -> Tensor:
+        """Vectors of items, and their biases in the last column, [..., D + 1]."""
+        chosen = slice(None) if items is None else items
+        bias = self.module.bias[chosen] + self.module.first[chosen]
+        return torch.cat([self.module.item.weight[chosen], bias.unsqueeze(-1)], dim=-1)
+
+    def head(self) -> Mapping[str, Tensor]:
+        """The common head."""
+        return dict(zip(self.module.names, self.module.head, strict=True))
+
+    def head_score(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Scores [n] of `inputs` [n, D + 1] for one user."""
+        context = params["context"]
+        given = torch.cat([inputs[..., :-1], context.expand(*inputs.shape[:-1], -1)], dim=-1)
+        parts, hidden = [given], given
+        for layer in range(self.config.layers):
+            hidden = torch.relu(hidden @ params[f"hidden.{layer}.weight"] + params[f"hidden.{layer}.bias"])
+        if self.config.layers:
+            parts.append(hidden)
+        return inputs[..., -1] + torch.cat(parts, dim=-1) @ params["output.weight"] + params["output.bias"]
+
+    def scores(self, requests: Requests) -> FloatArray:
+        """Not asked: every user is served by the adapted head."""
+        raise NotImplementedError
+
+    def state(self) -> State:
+        """All parameters."""
+        return state_of(self.module)
+
+    def load(self, state: State) -> None:
+        """Take them."""
+        load_into(self.module, state)
+
+
+def build(config: AdaptiveMLPConfig, context: BuildContext) -> AdaptiveMLP:
+    """An untrained model whose weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.seed)
+        return AdaptiveMLP(config, context)
+
+
+def memory(config: AdaptiveMLPConfig, sizes: Sizes) -> float:
+    """Bytes at most: see `AdaptiveMLP`."""
+    tasks, training = config.tasks, config.training
+    layers = config.dim + config.context + config.hidden * config.layers
+    parameters = sizes.items * (config.dim + 1) + layers * (1 + config.hidden)
+    queries = training.batch_size * tasks.query
+    judged = rows_at_once(queries, training, sizes.items) if training.loss.name in DRAWN else sizes.items
+    block = training.batch_size * (tasks.support + tasks.background + tasks.query + judged)
+    requests = 256 * (200 + tasks.background) + max(sizes.items, CELLS // (config.dim + 1))
+    return BASE + LEARNT * parameters + KEYS * sizes.interactions + 160 * layers * max(block, requests)
+
+
+@hookimpl
+def provide_models() -> list[ModelSpec]:
+    """The adaptive MLP."""
+    return [
+        ModelSpec(
+            name="adaptive_mlp",
+            api_version=1,
+            config=AdaptiveMLPConfig,
+            needs=frozenset({"cold_users"}),
+            offers=frozenset({"ranking", "ratings", "new_users"}),
+            source=(
+                "Lee, Im, Jang, Cho and Chung 2019, MeLU: Meta-Learned User Preference Estimator for Cold-Start "
+                "Recommendation, https://arxiv.org/abs/1908.00413; Zintgraf et al. 2019, CAVIA, "
+                "https://arxiv.org/abs/1810.03642"
+            ),
+            build=build,
+            training="gradient",
+            examples="tasks",
+            memory=memory,
+            cost="minutes",
+        )
+    ]
