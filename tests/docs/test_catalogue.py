@@ -26,7 +26,17 @@ from recsmith.wiring.registry import KINDS, freeze, singular
 from recsmith.wiring.spaces import resolve_space
 
 DOCS = Path(__file__).parents[2] / "docs"
-SEARCHED = ("models", "encoders", "fusers", "blocks", "samplers", "losses", "schedules", "meta_learners")
+SEARCHED = (
+    "models",
+    "encoders",
+    "fusers",
+    "blocks",
+    "samplers",
+    "task_samplers",
+    "losses",
+    "schedules",
+    "meta_learners",
+)
 SOURCE = re.compile(r"none: \w|.*\b(19|20)\d\d\b|https://\S+\.\S+")
 
 

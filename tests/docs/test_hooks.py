@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/hooks.md").read_text(encoding="utf-8")
 CONTRACTS = ROOT / "platform/recsmith/contracts"
 HEADING = re.compile(r"^### ((?:provide_)?\w+)\n", re.MULTILINE)
-IN_THE_CATALOGUE = {"Training"}  # settings: the generated page has them
+IN_THE_CATALOGUE = {"Training", "Tasks"}  # settings: the generated page has them
 
 
 def blocks(language, text=PAGE):
@@ -84,7 +84,8 @@ def test_the_section_of_a_hook_says_its_exact_arguments(hook):
 
 
 def test_every_spec_and_protocol_stands_in_the_page_with_its_fields_and_methods():
-    sources = [(CONTRACTS / name).read_text(encoding="utf-8") for name in ("plugins.py", "models.py", "training.py")]
+    names = ("plugins.py", "models.py", "training.py", "tasks.py")
+    sources = [(CONTRACTS / name).read_text(encoding="utf-8") for name in names]
     meant = {name: shape for source in sources for name, shape in classes(source).items()}
     meant = {name: shape for name, shape in meant.items() if name not in IN_THE_CATALOGUE}
     written = classes("\n".join(blocks("pyi")))
@@ -175,8 +176,11 @@ def test_the_example_of_a_reader_reads_values_as_they_stand(loaded, tmp_path):
 def test_the_examples_that_no_check_covers_do_what_they_say(loaded, tmp_path):
     import numpy as np
 
+    from recsmith.contracts.tasks import TaskUsers
+
     registry, context = loaded.registry, loaded.registry.context()
-    drawn = registry.build("task_samplers", Choice(name="busy"), context).draw(np.array([0, 1, 99]), 50, seed=0)
+    users = TaskUsers(np.array([0, 2, 98]), lambda: np.zeros((3, 1)), lambda: np.zeros(3))
+    drawn = registry.build("task_samplers", Choice(name="busy"), context).draw(users, 50, seed=0)
     assert np.bincount(drawn, minlength=3).argsort().tolist() == [0, 1, 2]
     (tmp_path / "artifact").mkdir()
     (tmp_path / "artifact/manifest.json").write_text('{"files": {}}')
