@@ -14,6 +14,7 @@ import typer
 from recsmith.cli.data import app as data
 from recsmith.cli.doctor import doctor
 from recsmith.cli.export import export
+from recsmith.cli.memory import app as memory
 from recsmith.cli.plugins import app as plugins
 from recsmith.cli.recommend import recommend
 from recsmith.cli.spaces import app as spaces
@@ -33,6 +34,7 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.add_typer(data, name="data")
+app.add_typer(memory, name="memory")
 app.add_typer(plugins, name="plugins")
 app.add_typer(spaces, name="spaces")
 app.command("doctor")(doctor)

@@ -29,6 +29,12 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="a.b=c in the plan or, model.…, the space.")
     ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Begin with what worked on like data, and remember this study.")
+    ] = False,
+    memory_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The same, with the memory in this folder.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     engine: Annotated[str | None, typer.Option(help="ray or inline.")] = None,
     plugins: Annotated[
@@ -41,6 +47,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Search, refit the best, judge it on the test split and save its artifact; the same command resumes."""
+    from recsmith.contracts.plan import USUAL_MEMORY
     from recsmith.wiring.plan import load_plan
 
     changes = {
@@ -48,6 +55,7 @@ def run(
         "budget.time": time,
         "scenario": scenario,
         "space": space,
+        "memory": str(memory_dir.expanduser().absolute()) if memory_dir else USUAL_MEMORY if memory else None,
         "seed": seed,
         "engine.name": engine,
         "plugins": plugins,
@@ -97,6 +105,8 @@ def _print_trials(summary: dict[str, Any]) -> None:
         for trial in summary["trials"]
     ]
     print_table("trials", ("number", "state", "model", f"valid {objective}", "seconds"), rows)
+    for note in (summary["memory"] or {}).get("notes", ()):
+        typer.echo(f"memory: {note}")
 
 
 def _print_features(summary: dict[str, Any]) -> None:

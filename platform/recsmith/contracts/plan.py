@@ -87,6 +87,7 @@ class DataPlan(Part):
     order: Literal["time", "rows", "none"] | None = None  # None: time where there are timestamps
 
 
+USUAL_MEMORY = "default"  # the memory of the user, wherever the platform keeps such
 USUAL_TRIALS = 30  # where a budget names neither trials nor time
 
 
@@ -129,6 +130,7 @@ class Plan(Part):
     budget: Budget = Budget()
     engine: Annotated[Engine, BeforeValidator(by_name)] = Engine()
     storage: str | None = None  # None: SQLite in the study folder; "env:NAME": a URL in that variable
+    memory: str | None = None  # of other studies: a folder, or "default" for the user's; None: neither read nor written
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     plugins: tuple[str, ...] | None = None  # only these entry points; None: all that are installed
     without: tuple[str, ...] = ()  # never these

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-CHANGEABLE = ("budget", "engine")  # what a resume may give anew
+CHANGEABLE = ("budget", "engine", "memory")  # what a resume may give anew
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def claim(folder: Path, plan: Plan, split_hash: str) -> Identity:
     if changed:
         raise StudyError(
             f"{folder}: this folder holds a study that differs in {'; '.join(changed)}. "
-            "Choose another folder, or give the plan back as it was (budget and engine may change)."
+            "Choose another folder, or give the plan back as it was (budget, engine and memory may change)."
         )
     return found
 

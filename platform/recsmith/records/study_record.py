@@ -7,7 +7,7 @@ import importlib.metadata
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from recsmith.contracts.errors import StudyError
 from recsmith.records.clock import Clock
@@ -18,7 +18,7 @@ from recsmith.records.study_view import StudyView
 from recsmith.records.trial_folder import DISOWNED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import optuna
     from optuna.storages import RDBStorage
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.plan import Plan
     from recsmith.contracts.results import TrialResult
     from recsmith.contracts.space import SearchSpace
+    from recsmith.records.first_trials import First, Recalled
     from recsmith.records.identity import Identity
 
 ATTEMPTS = 5  # how many drivers may die while a trial runs before the trial is to blame
@@ -40,7 +41,8 @@ class Asked:
 
     number: int
     root: int  # the number under which it was first asked for
-    origin: str  # "default", "suggested" or "retry"
+    origin: str  # "default", "memory", "suggested" or "retry"
+    place: int | None  # among the first trials, where it is one of them
     configuration: Choice
 
 
@@ -70,7 +72,7 @@ class StudyRecord:
 
         Args:
             folder: the study folder; made where it is missing.
-            plan: must equal the recorded plan, but for budget and engine.
+            plan: must equal the recorded plan, but for budget, engine and memory.
             space: the resolved space; a resume goes on with the recorded one.
             split_hash: hash over the assignment of every interaction.
             direction: which way the objective is better.
@@ -114,16 +116,20 @@ class StudyRecord:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, propose: Callable[[Trial], Choice], default: tuple[str, Mapping[str, Any]] | None = None) -> Asked:
-        """The next trial: one that waits, else the default, else what the sampler proposes.
+    def keep_recalled(self, recalled: Recalled) -> None:
+        """Write down what the study takes from the memory."""
+        self._study.set_user_attr("recalled", recalled.model_dump(mode="json"))
+
+    def ask(self, propose: Callable[[Trial], Choice], first: tuple[int, First] | None = None) -> Asked:
+        """The next trial: one that waits, else the given first one, else what the sampler proposes.
 
         Args:
             propose: draws a configuration through `trial.suggest_*`.
-            default: a model's name and its default parameters by full path.
+            first: one of the first trials, and its place among them.
         """
-        if default is not None and not self.view.counts()["waiting"]:
-            model, point = default
-            self._study.enqueue_trial(dict(point), user_attrs={"origin": "default", "model": model})
+        if first is not None and not self.view.counts()["waiting"]:
+            facts = {"origin": first[1].origin, "model": first[1].model, "place": first[0]}
+            self._study.enqueue_trial(first[1].point, user_attrs=facts)
         trial = self._study.ask()
         configuration = propose(trial)
         known = trial.user_attrs
@@ -131,7 +137,8 @@ class StudyRecord:
             shutil.rmtree(self.view.trial_folder(trial.number).path, ignore_errors=True)
         trial.set_user_attr("model", configuration.name)
         trial.set_user_attr("configuration", configuration.model_dump(mode="json"))
-        return Asked(trial.number, known.get("root", trial.number), known.get("origin", "suggested"), configuration)
+        origin, place = known.get("origin", "suggested"), known.get("place")
+        return Asked(trial.number, known.get("root", trial.number), origin, place, configuration)
 
     def complete(self, result: TrialResult) -> None:
         """Record how a trial ended. What has ended already stays as it is."""

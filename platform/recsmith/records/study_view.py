@@ -11,6 +11,7 @@ from recsmith.contracts.errors import StudyError
 from recsmith.contracts.plan import Plan
 from recsmith.contracts.space import SearchSpace
 from recsmith.records.clock import recorded_seconds
+from recsmith.records.first_trials import Recalled
 from recsmith.records.identity import read_identity
 from recsmith.records.storage import open_storage
 from recsmith.records.trial_folder import TrialFolder
@@ -34,7 +35,8 @@ class TrialRow:
     number: int
     root: int  # the number under which it was first asked for
     state: RowState
-    origin: str  # "default", "suggested" or "retry"
+    origin: str  # "default", "memory", "suggested" or "retry"
+    place: int | None  # among the first trials, where it is one of them
     model: str | None
     configuration: Choice | None  # None while it waits
     params: dict[str, Any]  # by full path
@@ -89,6 +91,12 @@ class StudyView:
     def space(self) -> SearchSpace:
         """The resolved space; a resume searches this one, whatever is installed by then."""
         return SearchSpace.model_validate(self.attributes["space"])
+
+    @property
+    def recalled(self) -> Recalled | None:
+        """What the study took from the memory; None where it was not asked to, or has not begun."""
+        found = self.attributes.get("recalled")
+        return None if found is None else Recalled.model_validate(found)
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -157,6 +165,7 @@ def _row(trial: FrozenTrial) -> TrialRow:
         root=attributes.get("root", trial.number),
         state=row_state(trial),
         origin=attributes.get("origin", "suggested"),
+        place=attributes.get("place"),
         model=attributes.get("model"),
         configuration=None if configuration is None else Choice.model_validate(configuration),
         params=dict(trial.params),

@@ -6,18 +6,20 @@ import logging
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from recsmith.records.first_trials import First
 from recsmith.search.asha import Asha
 from recsmith.search.sampler import proposer
 from recsmith.search.suggest import defaults
 from recsmith.search.work import INTERRUPTED, PRUNED, TIME_IS_UP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from recsmith.contracts.plan import Budget, TrialPlan
     from recsmith.contracts.results import EpochReport, TrialResult
+    from recsmith.contracts.space import SearchSpace
     from recsmith.records.study_record import Asked, StudyRecord
     from recsmith.search.asha import Family
     from recsmith.search.work import Run
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 Ending = Literal["trials", "time", "interrupted"]
 
 COSTS = ("seconds", "minutes", "hours")
-SHARE_OF_DEFAULTS = 3  # one third of the budget at most
+SHARE_OF_FIRST = 3  # one third of the budget at most
 
 _logger = logging.getLogger(__name__)
 
@@ -71,11 +73,9 @@ class Searcher:
         self._sign = 1.0 if view.direction == "maximize" else -1.0
         self._best = -math.inf if best is None or best.value is None else self._sign * best.value
         self._refit = 0.0 if best is None else best.seconds  # to learn the best again takes as long as it did
-        tried = {row.model for row in rows if row.origin == "default"}
-        rank = {family.name: COSTS.index(family.cost) for family in task.families}
-        self._defaults = sorted(defaults(view.space), key=lambda default: rank[default[0]])
-        self._defaults = [default for default in self._defaults if default[0] not in tried]
-        self._tried = len(tried)
+        recalled = view.recalled
+        self._first = default_trials(view.space, task.families) if recalled is None else list(recalled.first)
+        self._tried = {row.place for row in rows if row.place is not None}
         self.running: dict[int, TrialPlan] = {}
         for row in rows:
             if row.model and row.number == row.root:
@@ -110,11 +110,9 @@ class Searcher:
         """The next trial; None when there is none now (the budget is used, or running trials may use it up)."""
         if self.ending or (self._trials is not None and self._finished + len(self.running) >= self._trials):
             return None
-        default = self._next_default()
-        asked = self._record.ask(self._propose, default)
-        if default is not None and asked.origin == "default":
-            self._defaults = [other for other in self._defaults if other[0] != asked.configuration.name]
-            self._tried += 1
+        asked = self._record.ask(self._propose, self._next_first())
+        if asked.place is not None:
+            self._tried.add(asked.place)
         plan = self._task.make_plan(asked)
         if self._time is not None:
             plan = plan.model_copy(update={"deadline": time.time() + self._left(self._time)})
@@ -141,10 +139,19 @@ class Searcher:
             self._best, self._refit = self._sign * result.value, result.seconds
         _guarded(self._listener.trial_finished, result)
 
-    def _next_default(self) -> tuple[str, dict[str, Any]] | None:
-        enough = self._trials is not None and self._tried >= max(1, self._trials // SHARE_OF_DEFAULTS)
-        late = self._time is not None and self._record.clock.seconds >= self._time / SHARE_OF_DEFAULTS
-        return None if enough or late or not self._defaults else self._defaults[0]
+    def _next_first(self) -> tuple[int, First] | None:
+        enough = self._trials is not None and len(self._tried) >= max(1, self._trials // SHARE_OF_FIRST)
+        late = self._time is not None and self._record.clock.seconds >= self._time / SHARE_OF_FIRST
+        left = ((place, first) for place, first in enumerate(self._first) if place not in self._tried)
+        return None if enough or late else next(left, None)
+
+
+def default_trials(space: SearchSpace, families: Iterable[Family], order: Sequence[str] = ()) -> list[First]:
+    """The default of every model: the cheapest family first, within it the models of `order` before the others."""
+    rank = {family.name: COSTS.index(family.cost) for family in families}
+    places = {name: place for place, name in enumerate(order)}
+    found = sorted(defaults(space), key=lambda default: (rank[default[0]], places.get(default[0], len(places))))
+    return [First(origin="default", model=model, point=point) for model, point in found]
 
 
 def _guarded(hook: Callable[..., None] | None, *facts: object) -> None:

@@ -39,10 +39,19 @@ def summarise(folder: Path) -> dict[str, Any]:
         "artifact": result.artifact if result else None,
         "passed_over": [over.model_dump() for over in result.passed_over] if result else [],
         "seconds": round(view.seconds, 1),
+        "memory": _memory(view),
         "left_out": [left.model_dump() for left in view.space.left_out],
         "features": _features(cache.uses()),
         "unreadable": cache.faults(),
     }
+
+
+def _memory(view: StudyView) -> dict[str, Any] | None:
+    """What was taken from the memory of other studies; None where none was asked for."""
+    recalled = view.recalled
+    if recalled is None:
+        return None
+    return {"trials": sum(first.origin == "memory" for first in recalled.first), "notes": list(recalled.notes)}
 
 
 def _features(uses: list[Use]) -> list[dict[str, Any]]:
@@ -71,6 +80,7 @@ def _trial(row: TrialRow) -> dict[str, Any]:
     return {
         "number": row.number,
         "state": row.state,
+        "origin": row.origin,
         "model": row.model,
         "params": row.params,
         "metrics": row.metrics,

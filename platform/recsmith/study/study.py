@@ -13,10 +13,12 @@ from recsmith.contracts.plan import TrialPlan
 from recsmith.contracts.results import PassedOver, StudyResult
 from recsmith.records.study_record import StudyRecord
 from recsmith.records.study_result import read_study_result, write_study_result
+from recsmith.records.study_store import StudyStore
 from recsmith.search.execute import nodes_ready, search
 from recsmith.search.searcher import Listener, Task
 from recsmith.search.suggest import derive_seed
 from recsmith.study.observers import tell
+from recsmith.study.recall import recall, remember
 from recsmith.study.refit import candidates, judge_once, learn_again, save
 from recsmith.study.setup import FEATURES, families, set_up
 from recsmith.study.worker import run_planned
@@ -57,6 +59,9 @@ def run_study(
     """
     folder = Path(folder or f"{plan.name}-study").absolute()
     refuse_stranger(folder / ARTIFACT)
+    store = None if plan.memory is None else StudyStore.at(plan.memory)
+    if store is not None:
+        store.prepare()
     loaded = load_plugins(plan.plugins, plan.without)
     manager = loaded.manager
     for observer in observers:
@@ -73,6 +78,8 @@ def run_study(
             fingerprint=setup.dataset.fingerprint,
         ) as record,
     ):
+        if store is not None:
+            recall(store, setup, record)
         tell(manager, "study_started", plan=plan)
         listener = Listener(
             lambda trial, report: tell(manager, "epoch_finished", trial=trial, report=report),
@@ -81,7 +88,10 @@ def run_study(
         ending = search(record, _task(setup, folder), budget=plan.budget, engine=plan.engine, listener=listener)
         if ending == "interrupted":
             raise KeyboardInterrupt(f"{folder}: interrupted. `recsmith study resume {folder}` goes on.")
-        return _finish(setup, record, loaded)
+        result = _finish(setup, record, loaded)
+        if store is not None:
+            remember(store, record.view)
+        return result
 
 
 def _task(setup: Setup, folder: Path) -> Task:

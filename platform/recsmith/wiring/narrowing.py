@@ -39,7 +39,7 @@ def narrowed(tree: Tree, documents: Iterable[Document], aside: Mapping[str, str]
     """
     root: AnyNode = tree.root
     kept: dict[str, list[str]] = {}
-    domains = dict(_domains(root))
+    domains = dict(domains_of(root))
     reasons = {**{out.path: out.reason for out in tree.left_out}, **tree.unfit}
     gone = {path: f"left out: {why}" for path, why in reasons.items()}
     for document in documents:
@@ -68,11 +68,12 @@ def _with(node: AnyNode, named: Mapping[str, AnyNode]) -> AnyNode:
     return node.model_copy(update={"options" if isinstance(node, OptionNode) else "fields": dict(named)})
 
 
-def _domains(node: AnyNode) -> Iterable[tuple[str, Domain]]:
+def domains_of(node: AnyNode) -> Iterable[tuple[str, Domain]]:
+    """Every parameter at or below a node, by path, with its domain."""
     if isinstance(node, Parameter):
         yield node.path, node.domain
     for child in children(node).values():
-        yield from _domains(child)
+        yield from domains_of(child)
 
 
 def _keep(node: AnyNode, kept: Mapping[str, list[str]]) -> AnyNode:

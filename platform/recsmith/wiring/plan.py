@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from recsmith.contracts.errors import PlanError, PluginError, unknown
-from recsmith.contracts.plan import OPEN_SCENARIOS, Plan
+from recsmith.contracts.plan import OPEN_SCENARIOS, USUAL_MEMORY, Plan
 from recsmith.wiring.documents import Document, as_json, parse_scalar, read_document
 from recsmith.wiring.names import check_names, check_plugins
 from recsmith.wiring.plugins import load_plugins
@@ -87,6 +87,9 @@ def _document(source: Path) -> Document:
         data["source"] = os.path.abspath(source.parent / data["source"])
     if isinstance(space, str) and is_file(space):
         document.content["space"] = os.path.abspath(source.parent / space)
+    memory = document.content.get("memory")
+    if isinstance(memory, str) and memory != USUAL_MEMORY:
+        document.content["memory"] = os.path.abspath(source.parent / Path(memory).expanduser())
     document.content.setdefault("name", _name(source))
     return document
 
