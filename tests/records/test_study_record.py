@@ -11,6 +11,7 @@ from recsmith.contracts.errors import StudyError
 from recsmith.contracts.plan import Budget, DataPlan, Engine, Plan
 from recsmith.contracts.results import EpochReport, TrialResult
 from recsmith.contracts.space import Group, OptionNode, Parameter, SearchSpace
+from recsmith.records.first_trials import First
 from recsmith.records.study_record import ATTEMPTS, StudyRecord
 from recsmith.records.study_view import StudyView
 
@@ -73,10 +74,11 @@ def test_each_way_to_end_has_its_own_state(tmp_path):
 
 def test_a_row_holds_the_facts_of_its_trial(tmp_path):
     with open_record(tmp_path) as record:
-        asked = record.ask(propose, ("line", {"model.line.x": 0.25}))
+        first = First(origin="default", model="line", point={"model.line.x": 0.25})
+        asked = record.ask(propose, (3, first))
         record.complete(ended(asked, value=0.7))
     row = StudyView.open(tmp_path).rows()[0]
-    assert (row.model, row.origin, row.root, row.value) == ("line", "default", 0, 0.7)
+    assert (row.model, row.origin, row.place, row.root, row.value) == ("line", "default", 3, 0, 0.7)
     assert row.configuration == Choice(name="line", params={"x": 0.25})
     assert (row.metrics, row.best_epoch, row.seconds) == ({"ndcg@10": 0.5}, 1, 1.5)
 

@@ -9,7 +9,7 @@ more, as in Feurer et al., Initializing Bayesian hyperparameter optimization via
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from recsmith.contracts.space import SearchSpace
 
 NOTHING_LEFT = 1e-9  # of regret to win
+LANDMARK = "landmark."  # how the name of such a feature begins
+FAR = 4.0  # squared distance of two data sets that share no feature: two deviations
 DIGITS = 9  # of a gain: those beyond are rounding
-CANDIDATES = 10  # of each data set, its best
+CANDIDATES = 5  # of each model on each data set, its best
 
 
 @dataclass(frozen=True)
@@ -48,33 +50,45 @@ def regrets(values: Sequence[float | None], *, maximize: bool) -> DoubleArray:
         return np.ones(len(found))
     best = np.nanmax(found) if maximize else np.nanmin(found)
     behind = np.abs(found - best) / max(abs(best), NOTHING_LEFT)
-    return np.where(np.isnan(behind), 1.0, np.minimum(behind, 1.0))
+    shares: DoubleArray = np.where(np.isnan(behind), 1.0, np.minimum(behind, 1.0))
+    return shares
 
 
 def nearness(new: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> DoubleArray:
     """The weight of each data set, [D], summing to 1: a Gaussian of its distance from the new one.
 
-    Distances are root mean squares over the features that both have, each standardised over all data sets; the width
-    is half the median distance.
+    Squared distances are means over the features that both have, each standardised over all data sets; landmarks weigh
+    as much as everything else together. The width of the Gaussian is half the median distance.
     """
     if not others:
         return np.zeros(0)
     names = sorted({name for features in (new, *others) for name in features})
-    table = np.array([[features.get(name, np.nan) for name in names] for features in (new, *others)], np.float64)
+    scaled = _standardised(np.array([[features.get(name, np.nan) for name in names] for features in (new, *others)]))
+    steps = (scaled[1:] - scaled[0]) ** 2  # NaN where one of the two lacks the feature
+    landmark = np.array([name.startswith(LANDMARK) for name in names], bool)
+    square = _mean(np.stack([_mean(steps[:, landmark]), _mean(steps[:, ~landmark])], axis=1))
+    square = np.where(np.isnan(square), FAR, square)
+    width = max(float(np.median(np.sqrt(square))) / 2, NOTHING_LEFT)
+    weights = np.exp(-square / (2 * width**2)) + NOTHING_LEFT
+    shares: DoubleArray = weights / weights.sum()
+    return shares
+
+
+def _standardised(table: DoubleArray) -> DoubleArray:
+    """Each column with mean 0 and deviation 1 over the rows that have it; a constant one becomes 0."""
+    centred: DoubleArray = table - _mean(table.T)
+    deviation = np.sqrt(_mean((centred**2).T))
+    return centred / np.where(deviation > NOTHING_LEFT, deviation, 1.0)
+
+
+def _mean(table: DoubleArray) -> DoubleArray:
+    """The mean of each row over what it has; NaN where it has nothing."""
     known = ~np.isnan(table)
-    count = np.maximum(known.sum(0), 1)
-    centred = np.where(known, table - np.where(known, table, 0.0).sum(0) / count, 0.0)
-    deviation = np.sqrt((centred**2).sum(0) / count)
-    scaled = centred / np.where(deviation > NOTHING_LEFT, deviation, 1.0)
-    both = known[1:] & known[0]
-    square = np.where(both, (scaled[1:] - scaled[0]) ** 2, 0.0).sum(1) / np.maximum(both.sum(1), 1)
-    width = np.median(np.sqrt(square)) / 2
-    weights = np.exp(-square / (2 * width**2)) if width > NOTHING_LEFT else np.where(square > NOTHING_LEFT, 0.0, 1.0)
-    weights = np.maximum(weights, NOTHING_LEFT)
-    return weights / weights.sum()
+    total, count = np.where(known, table, 0.0).sum(1), known.sum(1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def greedy(regret: DoubleArray, weights: DoubleArray, cost: DoubleArray, size: int) -> list[int]:
+def greedy(regret: DoubleArray, weights: DoubleArray, cost: DoubleArray) -> list[int]:
     """The candidates that one after the other lower the weighted regret of the best so far the most.
 
     Of equal ones that with the lower regret in the mean comes first, then the cheaper. Ends where nothing is to win.
@@ -83,40 +97,34 @@ def greedy(regret: DoubleArray, weights: DoubleArray, cost: DoubleArray, size: i
         regret: of each candidate on each data set, [D, C].
         weights: of the data sets, [D], summing to 1.
         cost: seconds of each candidate, [C].
-        size: how many at most.
     """
     left, chosen = np.ones(len(weights)), list[int]()
     mean = weights @ regret
-    while len(chosen) < min(size, len(cost)):
+    while True:
         gains = weights @ np.maximum(left[:, None] - regret, 0.0)
         best = int(np.lexsort((cost, mean, -gains.round(DIGITS)))[0])
         if gains[best] <= NOTHING_LEFT:
-            break
+            return chosen
         chosen.append(best)
         left = np.minimum(left, regret[:, best])
-    return chosen
 
 
 def ranked(regret: DoubleArray, weights: DoubleArray, cost: DoubleArray) -> list[int]:
-    """All candidates: a greedy portfolio, then another of the rest, and so on, [C]."""
+    """All candidates, [C]: a greedy portfolio, then another of the rest, and so on; arguments as for `greedy`."""
     rest, order = list(range(len(cost))), list[int]()
     while rest:
-        chosen = greedy(regret[:, rest], weights, cost[rest], len(rest)) or list(np.argsort(weights @ regret[:, rest]))
+        chosen = greedy(regret[:, rest], weights, cost[rest]) or list(range(len(rest)))
         order += [rest[column] for column in chosen]
         rest = [column for column in rest if column not in order]
     return order
 
 
 def portfolio(
-    space: SearchSpace,
-    remembered: Sequence[Sequence[Outcome]],
-    weights: DoubleArray,
-    *,
-    maximize: bool,
-    size: int,
+    space: SearchSpace, remembered: Sequence[Sequence[Outcome]], weights: DoubleArray, *, maximize: bool
 ) -> list[Outcome]:
-    """The outcomes whose points are to be tried first, in order.
+    """Of each remembered model the outcome whose point has the least regret in the mean, in order of a portfolio.
 
+    One point of each model, as with the defaults: so that no first trial repeats what the one before it has told.
     A data set tells of a point by the trial of the same model that is nearest to it; where the model was not tried it
     tells nothing, and the point cannot win there.
 
@@ -125,25 +133,30 @@ def portfolio(
         remembered: the outcomes of each data set, [D].
         weights: of the data sets, [D].
         maximize: whether a higher value is better.
-        size: how many at most.
     """
     own = [regrets([outcome.value for outcome in outcomes], maximize=maximize) for outcomes in remembered]
     candidates = _candidates(remembered, own)
     if not candidates:
         return []
     domains = dict(domains_of(space.root))
-    rows = [_told(candidates, outcomes, regret, domains) for outcomes, regret in zip(remembered, own, strict=True)]
+    regret = np.array([_told(candidates, *known, domains) for known in zip(remembered, own, strict=True)])
     cost = np.array([candidate.seconds for candidate in candidates])
-    return [candidates[column] for column in greedy(np.array(rows), weights, cost, size)]
+    best: dict[str, int] = {}
+    for column in np.lexsort((cost, (weights @ regret).round(DIGITS))):
+        best.setdefault(candidates[column].model, int(column))
+    columns = list(best.values())
+    return [candidates[columns[place]] for place in ranked(regret[:, columns], weights, cost[columns])]
 
 
 def _candidates(remembered: Sequence[Sequence[Outcome]], own: Sequence[DoubleArray]) -> list[Outcome]:
-    """The best points of each data set, each point once."""
+    """The best points of each model on each data set, each point once."""
     found: dict[tuple[tuple[str, Scalar], ...], Outcome] = {}
     for outcomes, regret in zip(remembered, own, strict=True):
-        there = [place for place in np.argsort(regret, kind="stable") if outcomes[place].value is not None]
-        for outcome in (outcomes[place] for place in there[:CANDIDATES]):
-            found.setdefault(tuple(sorted(outcome.point.items())), outcome)
+        taken = Counter[str]()
+        for outcome in (outcomes[place] for place in np.argsort(regret, kind="stable")):
+            if outcome.value is not None and taken[outcome.model] < CANDIDATES:
+                taken[outcome.model] += 1
+                found.setdefault(tuple(sorted(outcome.point.items())), outcome)
     return list(found.values())
 
 
@@ -151,13 +164,12 @@ def _told(
     candidates: Sequence[Outcome], outcomes: Sequence[Outcome], regret: DoubleArray, domains: Mapping[str, Domain]
 ) -> DoubleArray:
     """The regret of each candidate by the nearest outcome of its model, [C]."""
-    places = defaultdict(list)
-    for place, outcome in enumerate(outcomes):
-        places[outcome.model].append(place)
     found = np.ones(len(candidates))
     for column, candidate in enumerate(candidates):
         near = [
-            (apart(candidate.point, outcomes[place].point, domains), regret[place]) for place in places[candidate.model]
+            (apart(candidate.point, outcome.point, domains), regret[place])
+            for place, outcome in enumerate(outcomes)
+            if outcome.model == candidate.model
         ]
         if near:
             found[column] = min(near)[1]

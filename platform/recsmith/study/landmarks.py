@@ -14,6 +14,7 @@ import numpy as np
 from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT, Holdout, Requests
 from recsmith.evaluation.judge import judge
+from recsmith.search.portfolio import LANDMARK
 from recsmith.search.suggest import derive_seed
 from recsmith.study.prepare import learn, prepare
 
@@ -38,10 +39,10 @@ def landmarks(fold: Fold, plan: Plan, registry: Registry) -> dict[str, float]:
     if METRIC.partition("@")[0] not in specs["metrics"] or not len(fold.holdout):
         return {}
     sample = sampled(fold, plan.seed)
-    found = {f"landmark.{name}": _judged(name, sample, plan, registry) for name in MODELS if name in specs["models"]}
+    found = {f"{LANDMARK}{name}": _judged(name, sample, plan, registry) for name in MODELS if name in specs["models"]}
     if len(found) == len(MODELS):
         first, second = found.values()
-        found["landmark.gain"] = math.log2((second + FAINT) / (first + FAINT))
+        found[f"{LANDMARK}gain"] = math.log2((second + FAINT) / (first + FAINT))
     return found
 
 

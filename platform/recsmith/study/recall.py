@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from recsmith.contracts.errors import SpaceError, StudyError
-from recsmith.contracts.plan import USUAL_TRIALS
 from recsmith.data.meta_features import meta_features
 from recsmith.records.first_trials import First, Recalled
 from recsmith.records.study_store import SHOWN, RememberedStudy, RememberedTrial
@@ -75,13 +74,8 @@ def first_trials(setup: Setup, features: Mapping[str, float], studies: Sequence[
         notes.append(f"{len(studies) - len(fitting)} studies are of another scenario, or do not know {plan.aim}.")
     groups = _by_data(fitting)
     weights = nearness(features, [group[-1].meta_features for group in groups])
-    chosen = portfolio(
-        setup.space,
-        [_outcomes(group, setup, notes) for group in groups],
-        weights,
-        maximize=setup.direction == "maximize",
-        size=max(1, (plan.budget.most_trials or USUAL_TRIALS) // SHARE_OF_FIRST),
-    )
+    outcomes = [_outcomes(group, setup, notes) for group in groups]
+    chosen = portfolio(setup.space, outcomes, weights, maximize=setup.direction == "maximize")
     first = [First(origin="memory", model=outcome.model, point=dict(outcome.point)) for outcome in chosen]
     for place, outcome in enumerate(chosen):
         notes.extend(f"first trial {place} ({outcome.model}): {moved}." for moved in outcome.moved)
