@@ -179,17 +179,17 @@ def _head(of: Ground) -> str:
     return f"""# Warm starts
 
 `python benchmarks/warm_start.py PATH` evaluates {rows} configurations (the defaults of ten closed-form models, and
-three random points of each) once on each of the six smallest logs, {ours:.0f} s on one thread, and on seven larger ones,
-{larger:.0f} s. The rest is look-ups: `--page-only` makes this page from the table, without a log. Figures are NDCG@10
-on validation, as a study sees it; items of few interactions are left aside. Each of the six is the new log in turn, and
-is not among what is remembered. A budget is one of 30 trials, so {FIRST} are first trials at most. What TPE proposes
-becomes the nearest row of its model that is still open; {SEEDS} seeds.
+three random points of each) once on each of the six smallest logs, {ours:.0f} s on one thread, and on seven larger
+ones, {larger:.0f} s. The rest is look-ups: `--page-only` makes this page from the table, without a log. Figures are
+NDCG@10 on validation, as a study sees it; items of few interactions are left aside. Each of the six is the new log in
+turn, and is not among what is remembered. A budget is one of 30 trials, so {FIRST} are first trials at most. What TPE
+proposes becomes the nearest row of its model that is still open; {SEEDS} seeds.
 
 {ways}
 
-How the portfolio is made (one configuration of each model; landmarks that weigh as much as all other meta-features)
-was chosen by leaving out each of six of the larger logs, after a first form, a portfolio over all configurations, had
-been seen here to need 15 trials in the median."""
+Two things were chosen by leaving out each of the larger logs and then looked at on the six: landmarks weigh as much as
+all other meta-features together, and after the portfolio come defaults, not each model's best remembered configuration
+(which had a regret more than twice as high on the larger logs, and a third higher here)."""
 
 
 def _soonness(by_log: Mapping[str, Mapping[str, DoubleArray]]) -> str:
@@ -216,7 +216,7 @@ def _soonness(by_log: Mapping[str, Mapping[str, DoubleArray]]) -> str:
         [
             f"## Trials to the score that the plain search has at trial {TRIALS}",
             "",
-            f'The median over seeds; "never": not within {TRIALS} trials. "plain": when the plain search itself was there.',
+            f'Medians over seeds; "never": not within {TRIALS} trials; "plain": when the plain search was there.',
             "",
             f"| log | its score {heads}",
             "|---|---|" + "---|" * len(ways),

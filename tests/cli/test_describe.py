@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-from recsmith.cli.main import main
 
-
-@pytest.fixture
-def recsmith(monkeypatch, capsys, tmp_path):
-    """Run the program in this process and an empty folder: its output, once its exit code is the expected one."""
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch, tmp_path):
+    """Where the program runs."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-
-    def run(*arguments, code=0):
-        monkeypatch.setattr(sys, "argv", ["recsmith", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert end.value.code == code, err
-        return SimpleNamespace(stdout=out, stderr=err)
-
-    return run
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ more, as in Feurer et al., Initializing Bayesian hyperparameter optimization via
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ NOTHING_LEFT = 1e-9  # of regret to win
 LANDMARK = "landmark."  # how the name of such a feature begins
 FAR = 4.0  # squared distance of two data sets that share no feature: two deviations
 DIGITS = 9  # of a gain: those beyond are rounding
-CANDIDATES = 5  # of each model on each data set, its best
+CANDIDATES = 20  # of each data set, its best
 
 
 @dataclass(frozen=True)
@@ -122,9 +121,8 @@ def ranked(regret: DoubleArray, weights: DoubleArray, cost: DoubleArray) -> list
 def portfolio(
     space: SearchSpace, remembered: Sequence[Sequence[Outcome]], weights: DoubleArray, *, maximize: bool
 ) -> list[Outcome]:
-    """Of each remembered model the outcome whose point has the least regret in the mean, in order of a portfolio.
+    """The outcomes whose points are to be tried first, in order; no more than have something to win.
 
-    One point of each model, as with the defaults: so that no first trial repeats what the one before it has told.
     A data set tells of a point by the trial of the same model that is nearest to it; where the model was not tried it
     tells nothing, and the point cannot win there.
 
@@ -141,22 +139,16 @@ def portfolio(
     domains = dict(domains_of(space.root))
     regret = np.array([_told(candidates, *known, domains) for known in zip(remembered, own, strict=True)])
     cost = np.array([candidate.seconds for candidate in candidates])
-    best: dict[str, int] = {}
-    for column in np.lexsort((cost, (weights @ regret).round(DIGITS))):
-        best.setdefault(candidates[column].model, int(column))
-    columns = list(best.values())
-    return [candidates[columns[place]] for place in ranked(regret[:, columns], weights, cost[columns])]
+    return [candidates[column] for column in greedy(regret, weights, cost)]
 
 
 def _candidates(remembered: Sequence[Sequence[Outcome]], own: Sequence[DoubleArray]) -> list[Outcome]:
-    """The best points of each model on each data set, each point once."""
+    """The best points of each data set, each point once."""
     found: dict[tuple[tuple[str, Scalar], ...], Outcome] = {}
     for outcomes, regret in zip(remembered, own, strict=True):
-        taken = Counter[str]()
-        for outcome in (outcomes[place] for place in np.argsort(regret, kind="stable")):
-            if outcome.value is not None and taken[outcome.model] < CANDIDATES:
-                taken[outcome.model] += 1
-                found.setdefault(tuple(sorted(outcome.point.items())), outcome)
+        there = [outcomes[place] for place in np.argsort(regret, kind="stable") if outcomes[place].value is not None]
+        for outcome in there[:CANDIDATES]:
+            found.setdefault(tuple(sorted(outcome.point.items())), outcome)
     return list(found.values())
 
 
