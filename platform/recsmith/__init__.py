@@ -22,27 +22,33 @@ if TYPE_CHECKING:
     from recsmith.study.export import export_artifact
     from recsmith.study.frames import find_best
     from recsmith.study.study import run_study
+    from recsmith.updates.settings import UpdateSettings
+    from recsmith.updates.update import update_artifact
     from recsmith.wiring.plan import load_plan
 
 __all__ = [
     "Plan",
     "RecsmithError",
+    "UpdateSettings",
     "export_artifact",
     "find_best",
     "load_artifact",
     "load_plan",
     "run_study",
+    "update_artifact",
     "verify",
 ]
 
 _HOMES = {
     "Plan": "recsmith.contracts.plan",
     "RecsmithError": "recsmith.contracts.errors",
+    "UpdateSettings": "recsmith.updates.settings",
     "export_artifact": "recsmith.study.export",
     "find_best": "recsmith.study.frames",
     "load_artifact": "recsmith.artifacts.load",
     "load_plan": "recsmith.wiring.plan",
     "run_study": "recsmith.study.study",
+    "update_artifact": "recsmith.updates.update",
     "verify": "recsmith.artifacts.verify",
 }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recsmith.artifacts.verify import Content
     from recsmith.wiring.registry import Registry
 
-__all__ = ["load_artifact", "recommender_of", "verify"]
+__all__ = ["load_artifact", "open_artifact", "recommender_of", "verify"]
 
 
 def load_artifact(path: Path | str, registry: Registry | None = None) -> Recommender:
@@ -32,6 +32,11 @@ def load_artifact(path: Path | str, registry: Registry | None = None) -> Recomme
         ArtifactError: the artifact is changed, incomplete or newer, a plugin that it needs is missing or of another
             major version, or a golden request is answered otherwise than before.
     """
+    return open_artifact(path, registry)[1]
+
+
+def open_artifact(path: Path | str, registry: Registry | None = None) -> tuple[Content, Recommender]:
+    """As `load_artifact`, with the plain data that the recommender was built from."""
     path = Path(path)
     content = read_content(path)
     try:
@@ -43,7 +48,7 @@ def load_artifact(path: Path | str, registry: Registry | None = None) -> Recomme
     except RecsmithError as error:
         raise ArtifactError(f"{path}: {error}") from error
     replay(recommender, content.golden, path / "golden.json")
-    return recommender
+    return content, recommender
 
 
 def recommender_of(content: Content, workshop: Workshop) -> Recommender:

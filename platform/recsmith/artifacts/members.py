@@ -119,7 +119,6 @@ def restore(member: Member, workshop: Workshop) -> Restored:
     """
     config = workshop.registry.config("models", member.configuration)
     content = {table: _content(workshop, member, table, wanted) for table, wanted in wanted_content(config).items()}
-    spec = workshop.registry.spec("models", member.configuration.name)
     model = workshop.build("models", member.configuration, content)
     meta_learner = getattr(config, "meta_learner", None)
     if isinstance(meta_learner, Choice):
@@ -127,9 +126,14 @@ def restore(member: Member, workshop: Workshop) -> Restored:
         tasks = getattr(config, "tasks", None)
         model = AdaptedModel(cast("AdaptableModel", model), learner, workshop.context(content), tasks)
     _load(model, member.state, member.configuration.name)
-    if isinstance(meta_learner, Choice):
-        return Restored(model, "adapted")
-    return Restored(model, "model" if "new_users" in spec.offers else None)
+    return Restored(model, serves_new_users(workshop.registry, member.configuration))
+
+
+def serves_new_users(registry: Registry, configuration: Choice) -> Literal["model", "adapted"] | None:
+    """How a model of these settings serves a user that training has not seen; None: not at all."""
+    if isinstance(getattr(registry.config("models", configuration), "meta_learner", None), Choice):
+        return "adapted"
+    return "model" if "new_users" in registry.spec("models", configuration.name).offers else None
 
 
 def _content(workshop: Workshop, member: Member, table: Table, wanted: ItemContent | UserContent) -> Content:

@@ -19,6 +19,7 @@ from recsmith.cli.plugins import app as plugins
 from recsmith.cli.recommend import recommend
 from recsmith.cli.spaces import app as spaces
 from recsmith.cli.study import app as study
+from recsmith.cli.update import update
 from recsmith.cli.verify import verify
 from recsmith.contracts.errors import RecsmithError
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(study, name="study")
 app.command("export")(export)
+app.command("update")(update)
 app.command("verify")(verify)
 app.command("recommend")(recommend)
 app.add_typer(data, name="data")

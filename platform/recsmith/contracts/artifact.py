@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from recsmith.contracts.config import Choice
-from recsmith.contracts.plan import Scenario
+from recsmith.contracts.plan import Reading, Scenario
 from recsmith.contracts.results import Figure, Result
 
 SCHEMA_VERSION = 1
@@ -33,6 +33,37 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # sha256
 
 
+class Compared(Result):
+    """Two models on the same requests: the objective before and after, and the gain, positive where after is better."""
+
+    requests: Annotated[int, Field(ge=0)]
+    before: float
+    after: float
+    gain: float
+    low: float  # of the gain's 95 % interval over requests
+    high: float
+
+
+class UpdateFacts(Result):
+    """What an update learnt from and what it was found to be worth."""
+
+    parent: Digest  # `sha256` of the manifest of the artifact that was updated
+    number: Annotated[int, Field(ge=1)]  # updates since the study
+    interactions: Annotated[int, Field(ge=0)]  # new ones
+    users: Annotated[int, Field(ge=0)]  # new ones
+    items: Annotated[int, Field(ge=0)]  # new ones
+    ways: tuple[Literal["continued", "refitted"], ...]  # of the members
+    epochs: Annotated[int, Field(ge=1)]  # of the members that continued
+    replay: Annotated[float, Field(ge=0, le=1)]  # share of the other users whose histories were learnt again
+    rate: Annotated[float, Field(gt=0)]  # factor on the learning rate
+    hold_out: str  # "last", or the share of the newest rows
+    judged: dict[str, Compared]  # on held-out new rows: "all" requests, those of "known" and those of "new" users
+    forgetting: Compared  # on known users' old interactions
+    bound: Annotated[float, Field(ge=0)]  # the most that the latter may fall
+    refused: str | None = None  # why it would not have been written but for `--anyway`
+    seconds: Annotated[float, Field(ge=0)]
+
+
 class ArtifactFacts(Result):
     """Where an artifact comes from and how good it was found to be."""
 
@@ -49,6 +80,9 @@ class ArtifactFacts(Result):
     search_trials: Annotated[int, Field(ge=0)] = 0
     search_seconds: Annotated[float, Field(ge=0)] = 0.0
     refit: Literal["train+valid", "all"] = "train+valid"  # the rows that the members have learnt from
+    epochs: Annotated[int, Field(ge=1)] | None = None  # that the study's gradient model learnt
+    reading: Reading | None = None  # how the log was read
+    update: UpdateFacts | None = None  # the latest one
 
 
 class FileEntry(Result):

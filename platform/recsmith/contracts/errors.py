@@ -8,6 +8,7 @@ RecsmithError
 │   └── LackingError     something that a plugin needs is not installed
 ├── StudyError       a study folder that cannot be run, resumed or read
 ├── ArtifactError    an artifact that is incomplete, changed, or of a newer schema
+├── UpdateError      an update that would make an artifact worse, or that cannot be judged
 └── NotFiniteError   a loss or a score that is NaN or infinite (a trial ends pruned with this reason)
 
 A message says what, where and what to do, in one sentence or two:
@@ -59,6 +60,10 @@ class StudyError(RecsmithError):
 
 class ArtifactError(RecsmithError):
     """An artifact is incomplete, changed, or newer than this version can read."""
+
+
+class UpdateError(RecsmithError):
+    """An updated artifact is worse than the one it comes from, or cannot be judged."""
 
 
 class NotFiniteError(RecsmithError):

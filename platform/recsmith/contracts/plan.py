@@ -77,6 +77,17 @@ class Filter(Part):
     min_value: float | None = None  # drop interactions of a lower value
 
 
+Order = Literal["time", "rows", "none"]
+
+
+class Reading(Part):
+    """How a log was understood, with nothing left to guess, so that later rows are read alike."""
+
+    columns: Columns = Columns()
+    min_value: float | None = None  # interactions of a lower value were dropped
+    order: Order | None = None
+
+
 class DataPlan(Part):
     """Where the log is and how it is read."""
 
@@ -84,7 +95,7 @@ class DataPlan(Part):
     reader: str | None = None  # by name; found from the source otherwise
     columns: Columns = Columns()
     filter: Filter = Filter()
-    order: Literal["time", "rows", "none"] | None = None  # None: time where there are timestamps
+    order: Order | None = None  # None: time where there are timestamps
 
 
 USUAL_MEMORY = "default"  # the memory of the user, wherever the platform keeps such

@@ -42,14 +42,26 @@ def load_dataset(plan: DataPlan, registry: Registry, frame: pd.DataFrame | RawTa
         DataError: the source cannot be used; the message names file and place.
         PlanError: the plan asks for what the log cannot give.
     """
+    raw, reader = read_tables(plan, registry, frame)
+    return assemble(raw, plan, reader)
+
+
+def read_tables(
+    plan: DataPlan, registry: Registry, frame: pd.DataFrame | RawTables | None = None
+) -> tuple[RawTables, str]:
+    """The bare tables that `plan` names, and the reader that knew them.
+
+    Raises:
+        DataError: no reader knows the source, or it cannot be read.
+    """
     if isinstance(frame, RawTables):
-        return assemble(frame, plan, "tables")
+        return frame, "tables"
     if frame is None and plan.source == FROM_PYTHON:
         raise DataError(f"{FROM_PYTHON}: the plan wants a table from Python, but none was handed over.")
     source = plan.source if frame is None else frame
     name = plan.reader if frame is None and plan.reader else _reader_of(source, registry)
     reader = registry.build("readers", Choice(name=name), registry.context())
-    return assemble(reader.read(source), plan, name)
+    return reader.read(source), name
 
 
 def _reader_of(source: object, registry: Registry) -> str:
@@ -82,8 +94,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def assemble(raw: RawTables, plan: DataPlan, reader: str) -> Dataset:
-    """Code and check raw tables."""
+def assemble(raw: RawTables, plan: DataPlan, reader: str, *, whole: bool = True) -> Dataset:
+    """Code and check raw tables; those of a log that is not whole, but goes on with another, may be of one user."""
     origin = raw.origin.get("interactions", "interactions")
     frame = _with_values(raw.interactions)
     if not len(raw.interactions):
@@ -93,7 +105,8 @@ def assemble(raw: RawTables, plan: DataPlan, reader: str) -> Dataset:
     items = _Table.of(raw, "items", names.item, plan.columns.items)
     user, user_ids = _coded(frame[names.user], Place(origin, names.user), users)
     item, item_ids = _coded(frame[names.item], Place(origin, names.item), items)
-    _refuse_tiny(user, item, origin)
+    if whole:
+        _refuse_tiny(user, item, origin)
     stamps = None
     if names.timestamp is not None and plan.order != "none":
         stamps = moments(frame[names.timestamp], Place(origin, names.timestamp))

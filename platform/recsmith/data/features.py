@@ -199,8 +199,7 @@ class _Column:
         features = self.encoder.features(column)
         added = np.frombuffer(b"".join(names[row] for row in new.tolist()), np.uint8).reshape(-1, NAME)
         if entry is not None and entry.names is not None:
-            both: Any = (entry.features, features)
-            features = np.concatenate(both) if isinstance(features, np.ndarray) else sparse.vstack(both, format="csr")
+            features = stacked(entry.features, features)
             added = np.concatenate([entry.names, added])
         return Entry(features, self.encoder.state(), added)
 
@@ -238,6 +237,15 @@ class _Column:
         media = self.column.role in MEDIA
         written = ([value, _stamp(value) if media else None] for value in self.column.values)
         return [hashlib.blake2b(json.dumps(each).encode(), digest_size=NAME).digest() for each in written]
+
+
+def stacked(above: FeatureMatrix, below: FeatureMatrix) -> FeatureMatrix:
+    """The rows of two matrices of one kind, one after the other."""
+    both: Any = (above, below)
+    if isinstance(above, np.ndarray):
+        rows: FeatureMatrix = np.concatenate(both)
+        return rows
+    return sparse.csr_array(sparse.vstack(both, format="csr"))
 
 
 def _new_among(names: list[bytes], entry: Entry | None) -> LongArray:

@@ -68,11 +68,23 @@ def prepare(
     Raises:
         MemoryError: by its own word the model would not fit into the memory of this machine.
     """
-    spec: ModelSpec = registry.spec("models", configuration.name)
-    config = registry.config("models", configuration)
-    if (lack := lack_of_memory(spec, config, sizes_of(fold), memory_here())) is not None:
-        raise MemoryError(f"{spec.name}: {lack}")
+    config = _fitting(configuration, fold, registry)
     content = {table: encode(fold, wanted, registry, cache) for table, wanted in wanted_content(config).items()}
+    return built(configuration, fold, registry, content, seed=seed, device=device)
+
+
+def built(
+    configuration: Choice,
+    fold: Fold,
+    registry: Registry,
+    content: Mapping[Table, Encoded],
+    *,
+    seed: int,
+    device: str = "cpu",
+) -> Prepared:
+    """As `prepare`, of columns that are encoded already."""
+    spec: ModelSpec = registry.spec("models", configuration.name)
+    config = _fitting(configuration, fold, registry)
     context = registry.context(
         item_counts=fold.train.counts,
         users=fold.train.users,
@@ -96,6 +108,15 @@ def build(spec: ModelSpec, config: Config, context: BuildContext) -> tuple[Any, 
         cast("AdaptableModel", model), context.part("meta_learners", learner), context, getattr(config, "tasks", None)
     )
     return adapted if spec.examples == "tasks" else model, adapted
+
+
+def _fitting(configuration: Choice, fold: Fold, registry: Registry) -> Config:
+    """The settings, once they are known to fit into memory."""
+    spec: ModelSpec = registry.spec("models", configuration.name)
+    config = registry.config("models", configuration)
+    if (lack := lack_of_memory(spec, config, sizes_of(fold), memory_here())) is not None:
+        raise MemoryError(f"{spec.name}: {lack}")
+    return config
 
 
 def _ratings(config: Config, fold: Fold, registry: Registry) -> RatingScale | None:

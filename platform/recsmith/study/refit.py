@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from recsmith.artifacts.save import EncodedColumn, Member, save_artifact
 from recsmith.contracts.artifact import ArtifactFacts
 from recsmith.contracts.errors import StudyError
 from recsmith.contracts.results import TrialResult
+from recsmith.data.reading import reading_of
 from recsmith.evaluation.judge import judge
 from recsmith.search.suggest import derive_seed
 from recsmith.study.prepare import learn, prepare
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from recsmith.contracts.config import Choice
     from recsmith.contracts.data import Fold
     from recsmith.contracts.results import Figure
     from recsmith.records.study_view import StudyView, TrialRow
@@ -133,7 +136,17 @@ def save(
         search_trials=view.finished(),
         search_seconds=round(view.seconds, 1),
         refit=refit,
+        epochs=None if prepared.training is None else result.best_epoch,
+        reading=reading_of(setup.dataset, plan.data),
     )
+    member = member_of(result.configuration, prepared)
+    if setup.device != "cpu":  # an artifact is read back on the CPU, where another device's sums differ in the last bit
+        member = replace(member, model=None)
+    return save_artifact(destination, [member], fold, setup.registry, facts=facts)
+
+
+def member_of(configuration: Choice, prepared: Prepared) -> Member:
+    """A model that has learnt, as plain data."""
     columns = {
         (table, name): EncodedColumn(
             encoded.content.features[name], encoder.state(), learns=name in encoded.content.encoders
@@ -141,10 +154,7 @@ def save(
         for table, encoded in prepared.content.items()
         for name, encoder in encoded.encoders.items()
     }
-    # An artifact is read back on the CPU, where another device's sums differ in their last bits.
-    fitted = prepared.serving if setup.device == "cpu" else None
-    member = Member(result.configuration, prepared.model.state(), columns, model=fitted)
-    return save_artifact(destination, [member], fold, setup.registry, facts=facts)
+    return Member(configuration, prepared.model.state(), columns, model=prepared.serving)
 
 
 def _why_not(view: StudyView) -> str:
