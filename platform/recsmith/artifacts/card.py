@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsmith.contracts.artifact import Manifest
+    from recsmith.contracts.artifact import ArtifactFacts, Compared, Manifest
 
-LIMITS = """\
+ANEW = "train anew or run `recsmith update` to add items"
+LIMITS = f"""\
 * The figures hold for this log, this split and full-catalogue ranking; compare them only inside this protocol.
-* Items outside `catalog/items.parquet` are never recommended; train anew to add items.
+* Items outside `catalog/items.parquet` are never recommended; {ANEW}.
 * A user without any known history gets the most popular items, marked with the source `popularity`.
 * Offline figures tell how well the past was ranked, not what recommending will change.
 * `catalog/` holds identifiers, histories and columns of the log: treat it as personal data."""
@@ -48,8 +49,30 @@ Data fingerprint `{facts.data_fingerprint}`, split {facts.split} with hash `{fac
 ## Search cost
 
 {facts.search_trials:,} trials in {facts.search_seconds:,.0f} seconds. Seeds: {seeds}.
-
+{_update(facts)}
 ## Limits
 
 {LIMITS}
 """
+
+
+def _update(facts: ArtifactFacts) -> str:
+    """What the latest update did; nothing where there was none."""
+    update = facts.update
+    if update is None:
+        return ""
+    refused = f"\nWritten although {update.refused}.\n" if update.refused else ""
+    return f"""
+## Update {update.number}
+
+{update.interactions:,} new interactions, {update.users:,} new users, {update.items:,} new items.
+The artifact before has the manifest hash `{update.parent}`.
+Members: {", ".join(update.ways)}. {facts.objective} on held-out new rows {_change(update.judged["all"])}; on known
+users' old rows {_change(update.forgetting)}, and it may fall by {update.bound:g}.
+{refused}"""
+
+
+def _change(compared: Compared) -> str:
+    """From what to what, with the gain's interval."""
+    interval = f"{compared.gain:+.4f}, {compared.low:+.4f} to {compared.high:+.4f}"
+    return f"{compared.before:.4f} -> {compared.after:.4f} ({interval}, {compared.requests:,} requests)"

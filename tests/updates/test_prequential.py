@@ -1,0 +1,61 @@
+"""Three policies over time blocks."""
+
+import numpy as np
+import pytest
+
+from recsmith.contracts.config import Choice
+from recsmith.contracts.errors import DataError
+from recsmith.updates.judgement import Bench
+from recsmith.updates.prequential import prequential
+from recsmith.updates.settings import UpdateSettings
+
+
+@pytest.fixture(scope="module")
+def bench(registry):
+    return Bench("ndcg@10", (), "next_item", mask_seen=False, registry=registry, seed=1)
+
+
+def by_place(dataset, choice, bench, **settings):
+    found = prequential(dataset, choice, bench, UpdateSettings(**settings), blocks=4)
+    return {(each.block, each.policy): each for each in found}
+
+
+def test_a_closed_form_that_is_updated_is_the_one_that_is_learnt_anew(frame, read, bench):
+    found = by_place(read(frame)[0], Choice(name="ease"), bench)
+    assert sorted({block for block, _ in found}) == [1, 2, 3]
+    for block in (1, 2, 3):
+        rows = [found[block, policy].evaluation.per_request["ndcg@10"] for policy in ("never", "update", "retrain")]
+        assert np.array_equal(rows[1], rows[2])
+        assert (block == 1) == np.array_equal(rows[0], rows[1])
+    assert [found[block, "update"].forgetting is None for block in (1, 2, 3)] == [True, False, False]
+    assert found[3, "never"].forgetting is None
+
+
+def test_every_user_of_a_block_is_asked_for_their_last_interaction_in_it(frame, read, bench):
+    """Oracle: the log itself, by pandas."""
+    dataset, _ = read(frame)
+    found = by_place(dataset, Choice(name="popularity"), bench)
+    size = len(frame) // 4
+    for block in (1, 2, 3):
+        within = frame[block * size : (block + 1) * size]
+        before = frame[: (block + 1) * size].groupby("customer").size()
+        asked = [user for user in within["customer"].unique() if before[user] > 1]
+        assert len(found[block, "never"].evaluation.user_num) == len(asked)
+
+
+def test_a_gradient_model_goes_on(frame, read, bench):
+    """On the walk items 28 and 29 come like all others: a model that knows next items stays good over time."""
+    choice = Choice(
+        name="sasrec",
+        params={"head_dim": 16, "heads": 1, "blocks": 1, "max_length": 20, "training": {"epochs": 40}},
+    )
+    found = by_place(read(frame)[0], choice, bench, epochs=10, replay=1.0)
+    assert found[3, "update"].figure.value > 0.8
+    assert found[3, "update"].forgetting.requests > 20
+
+
+def test_a_log_without_moments_or_with_too_few_blocks_is_refused(frame, read, bench):
+    bare, _ = read(frame[["customer", "thing"]], columns={"user": "customer", "item": "thing"})
+    for dataset, blocks in ((bare, 4), (read(frame)[0], 2)):
+        with pytest.raises(DataError, match="blocks over time need timestamps, and 3 blocks at least"):
+            next(prequential(dataset, Choice(name="ease"), bench, UpdateSettings(), blocks=blocks))
