@@ -14,14 +14,14 @@ from recsmith.data.coded import Dataset, fingerprint, spread
 from recsmith.data.dataset import FROM_PYTHON, assemble, read_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
     import pandas as pd
 
     from recsmith.artifacts.catalogue import Catalogue
-    from recsmith.contracts.data import BoolArray, Column, Role
+    from recsmith.contracts.data import BoolArray, Column, LongArray, Role
     from recsmith.contracts.plugins import RawTables
     from recsmith.wiring.registry import Registry
 
@@ -151,12 +151,18 @@ def _known_already(dataset: Dataset, new: BoolArray) -> BoolArray:
     """The new rows that an old one equals in user, item and moment, [N]; none where there are no moments."""
     if dataset.timestamp is None:
         return np.zeros(len(dataset), np.bool_)
-    keys = np.stack([dataset.user, dataset.item, dataset.timestamp], axis=1)
-    _, inverse = np.unique(keys, axis=0, return_inverse=True)
-    old = np.zeros(int(inverse.max()) + 1, np.bool_)
-    old[inverse[~new]] = True
-    known: BoolArray = old[inverse] & new
+    pair = dataset.user.astype(np.int64) * len(dataset.item_ids) + dataset.item
+    again = np.isin(pair, np.intersect1d(pair[new], pair[~new]))  # few, so that the rest is quick
+    moments = {key for key, is_new in zip(_keys(pair, dataset, again), new[again], strict=True) if not is_new}
+    known = again & new
+    known[known] = [key in moments for key in _keys(pair, dataset, known)]
     return known
+
+
+def _keys(pair: LongArray, dataset: Dataset, rows: BoolArray) -> Iterable[tuple[int, int]]:
+    """User and item as one number, and the moment, of each of `rows`."""
+    stamps = np.zeros(0) if dataset.timestamp is None else dataset.timestamp[rows]
+    return zip(pair[rows].tolist(), stamps.tolist(), strict=True)
 
 
 def _tables(

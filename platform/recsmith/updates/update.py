@@ -227,6 +227,7 @@ def _save(destination: Path, task: _Task, final: Candidate, found: Judgement, up
             "split": f"update: {update.hold_out}",
             "split_hash": task.joined.dataset.fingerprint,
             "data_fingerprint": task.joined.dataset.fingerprint,
+            "seeds": {**content.manifest.facts.seeds, "update": task.settings.seed},
             "refit": "all",
             "update": update,
         }
