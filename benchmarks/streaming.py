@@ -12,22 +12,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from recsmith.contracts.config import Choice
 from recsmith.contracts.plan import DataPlan
 from recsmith.data.dataset import load_dataset
-from recsmith.evaluation.compare import paired
 from recsmith.search.threads import threads_for
 from recsmith.updates.judgement import Bench
-from recsmith.updates.prequential import POLICIES, BlockFigures, prequential
+from recsmith.updates.prequential import POLICIES, BlockFigures, differences, prequential
 from recsmith.updates.settings import UpdateSettings
 from recsmith.wiring.plugins import load_plugins
 
 METRIC = "ndcg@10"
 
 
-def show(model: str, found: list[BlockFigures]) -> None:
+def show(model: str, found: list[BlockFigures], bench: Bench) -> None:
     """One table for each model, and the differences."""
     print(f"\n{model}\n\n| block | requests | " + " | ".join(POLICIES) + " | seconds: update | retrain | ", end="")
     print("gain on old rows: update | retrain |\n" + "|---" * 9 + "|")
@@ -35,18 +32,11 @@ def show(model: str, found: list[BlockFigures]) -> None:
     for block in sorted({each.block for each in found}):
         row = [by_place[block, policy] for policy in POLICIES]
         cells = [f"{each.figure.value:.4f}" for each in row]
-        cells += [f"{each.seconds:.1f}" if each.forgetting else "" for each in row[1:]]
+        cells += ["" if each.seconds is None else f"{each.seconds:.1f}" for each in row[1:]]
         cells += [f"{each.forgetting.gain:+.4f}" if each.forgetting else "" for each in row[1:]]
         print(f"| {block} | {len(row[0].evaluation.user_num)} | " + " | ".join(cells) + " |")
-    values = {
-        policy: np.concatenate(
-            [each.evaluation.per_request[METRIC] for each in found if each.policy == policy and each.block > 1]
-        )
-        for policy in POLICIES
-    }
-    for rival in ("never", "retrain"):
-        gain = paired(values["update"], values[rival], seed=0)
-        print(f"\nupdate - {rival}: {gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}), {gain.n} requests")
+    for rival, gain in differences(found, bench).items():
+        print(f"\nupdate - {rival}: {gain.gain:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}), {gain.requests} requests")
 
 
 def main() -> None:
@@ -69,10 +59,8 @@ def main() -> None:
         for model in asked.model:
             gradient = registry.spec("models", model).training == "gradient"
             params = {"training": {"epochs": asked.train_epochs}} if gradient else {}
-            show(
-                model,
-                list(prequential(dataset, Choice(name=model, params=params), bench, settings, blocks=asked.blocks)),
-            )
+            choice = Choice(name=model, params=params)
+            show(model, list(prequential(dataset, choice, bench, settings, blocks=asked.blocks)), bench)
 
 
 if __name__ == "__main__":

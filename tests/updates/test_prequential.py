@@ -1,13 +1,20 @@
 """Three policies over time blocks."""
 
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from recsmith.cli.main import app
 from recsmith.contracts.config import Choice
 from recsmith.contracts.errors import DataError
+from recsmith.study.study import run_study
 from recsmith.updates.judgement import Bench
 from recsmith.updates.prequential import prequential
 from recsmith.updates.settings import UpdateSettings
+from recsmith.wiring.documents import Document
+from recsmith.wiring.plan import check_plan
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +56,7 @@ def test_a_gradient_model_goes_on(frame, read, bench):
         name="sasrec",
         params={"head_dim": 16, "heads": 1, "blocks": 1, "max_length": 20, "training": {"epochs": 40}},
     )
-    found = by_place(read(frame)[0], choice, bench, epochs=10, replay=1.0)
+    found = by_place(read(frame)[0], choice, bench, epochs=10, replay=1.0, rate=1.0)
     assert found[3, "update"].figure.value > 0.8
     assert found[3, "update"].forgetting.requests > 20
 
@@ -59,3 +66,23 @@ def test_a_log_without_moments_or_with_too_few_blocks_is_refused(frame, read, be
     for dataset, blocks in ((bare, 4), (read(frame)[0], 2)):
         with pytest.raises(DataError, match="blocks over time need timestamps, and 3 blocks at least"):
             next(prequential(dataset, Choice(name="ease"), bench, UpdateSettings(), blocks=blocks))
+
+
+def test_a_study_is_streamed_with_what_it_found_best(frame, tmp_path):
+    """Each policy on each block, as the command prints them."""
+    frame.to_csv(tmp_path / "walk.csv", index=False)
+    named = {"user": "customer", "item": "thing", "timestamp": "when"}
+    data = {"source": str(tmp_path / "walk.csv"), "columns": named}
+    space = {"model": "item_knn"}
+    plan = check_plan(Document("plan", {"data": data, "space": space, "budget": {"trials": 1}, "engine": "inline"}))
+    run_study(plan, tmp_path / "study")
+    found = CliRunner().invoke(app, ["study", "stream", str(tmp_path / "study"), "--blocks", "4", "--json"])
+    printed = json.loads(found.stdout)
+    assert printed["model"] == "item_knn"
+    assert [(row["block"], row["policy"]) for row in printed["blocks"]] == [
+        (block, policy) for block in (1, 2, 3) for policy in ("never", "update", "retrain")
+    ]
+    seconds = {(row["block"], row["policy"]): row["seconds"] for row in printed["blocks"]}
+    learnt = {place for place, taken in seconds.items() if taken is not None}
+    assert learnt == {(1, "never"), (2, "update"), (2, "retrain"), (3, "update"), (3, "retrain")}
+    assert printed["update_against"]["retrain"]["gain"] == 0.0

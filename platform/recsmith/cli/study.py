@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from recsmith.contracts.plan import Plan
+    from recsmith.updates.streaming import Streamed
 
 NAMED = 3  # unreadable files that are named
 
@@ -94,6 +95,54 @@ def show(
     _print_trials(summary)
     _print_features(summary)
     _print_test(summary)
+
+
+@app.command()
+def stream(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")],
+    blocks: Annotated[int, typer.Option(min=3, help="Blocks of equal size over time.")] = 5,
+    trial: Annotated[int | None, typer.Option(help="A trial's number; the best one otherwise.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of an update.")] = 6,
+    replay: Annotated[float, typer.Option(min=0, max=1, help="Share of the other users who are learnt again.")] = 0.3,
+    rate: Annotated[float, typer.Option(min=0.001, max=10, help="Factor on the learning rate of an update.")] = 0.3,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the best configuration over time: never updated, updated, learnt anew."""
+    from recsmith.updates.settings import UpdateSettings
+    from recsmith.updates.streaming import stream_study
+    from recsmith.wiring.stdout import stdout_aside
+
+    settings = UpdateSettings(epochs=epochs, replay=replay, rate=rate)
+    with stdout_aside():
+        found = stream_study(folder, settings, blocks=blocks, trial=trial)
+    _print_streamed(found, as_json=as_json)
+
+
+def _print_streamed(found: Streamed, *, as_json: bool) -> None:
+    from recsmith.cli.printing import print_json, print_table
+
+    names = ("block", "policy", "requests", found.objective, "low", "high", "seconds", "gain on old rows")
+    rows = [
+        (
+            each.block,
+            each.policy,
+            len(each.evaluation.user_num),
+            *(each.figure.value, each.figure.low, each.figure.high),
+            each.seconds,
+            None if each.forgetting is None else each.forgetting.gain,
+        )
+        for each in found.blocks
+    ]
+    if as_json:
+        compared = {rival: each.model_dump() for rival, each in found.differences.items()}
+        blocks = [dict(zip(names, row, strict=True)) for row in rows]
+        print_json({"model": found.model, "objective": found.objective, "blocks": blocks, "update_against": compared})
+        return
+    print_table(f"{found.model} over time", names, rows)
+    for rival, each in found.differences.items():
+        typer.echo(
+            f"update - {rival}: {each.gain:+.4f} ({each.low:+.4f} to {each.high:+.4f}), {each.requests} requests"
+        )
 
 
 def _print_trials(summary: dict[str, Any]) -> None:

@@ -15,11 +15,11 @@ def update(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="The folder of an artifact.")],
     source: Annotated[Path, typer.Argument(metavar="NEW_LOG", help="Newer rows, as any reader takes them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="ARTIFACT2", help="What to write.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of a model that goes on from its weights.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of a model that goes on from its weights.")] = 6,
     replay: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the users without new rows who are learnt again.")
     ] = 0.3,
-    rate: Annotated[float, typer.Option(help="Factor on the study's learning rate.")] = 1.0,
+    rate: Annotated[float, typer.Option(help="Factor on the study's learning rate.")] = 0.3,
     hold_out: Annotated[
         str, typer.Option(metavar="last|SHARE", help="What judges: each user's last new row, or the newest share.")
     ] = "last",

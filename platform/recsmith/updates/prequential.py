@@ -22,12 +22,12 @@ from recsmith.search.suggest import derive_seed
 from recsmith.study.prepare import learn, prepare
 from recsmith.study.refit import member_of
 from recsmith.updates.earlier import Earlier
-from recsmith.updates.judgement import forgetting, old_requests
+from recsmith.updates.judgement import compared, forgetting, old_requests
 from recsmith.updates.learning import Lesson, learn_more
 from recsmith.updates.update import renumbering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from recsmith.artifacts.catalogue import Catalogue
     from recsmith.artifacts.members import Member
@@ -54,7 +54,7 @@ class BlockFigures:
     policy: Policy
     figure: Figure  # the objective with its interval
     evaluation: Evaluation  # request by request
-    seconds: float  # to learn from the block before
+    seconds: float | None  # of learning; None where nothing was learnt
     forgetting: Compared | None  # beside the policy's own model of the block before, on what that one had learnt
 
 
@@ -103,18 +103,30 @@ def prequential(
     standing: dict[Policy, _Standing] = {}
     for block in range(1, blocks):
         fold = _fold(dataset, number, block)
+        fresh = np.isin(fold.user_ids, dataset.user_ids[np.unique(dataset.user[number == block - 1])])
         for policy in POLICIES:
             before = standing.get(policy)
             started = time.monotonic()
-            if before is None and policy != "never":
-                standing[policy] = standing["never"]  # all begin alike
-            elif before is None or policy == "retrain":
-                standing[policy] = _from_the_beginning(configuration, fold, bench)
-            elif policy == "update":
-                fresh = np.isin(fold.user_ids, dataset.user_ids[np.unique(dataset.user[number == block - 1])])
-                standing[policy] = _updated(before, fold, fresh, bench, settings)
-            seconds = time.monotonic() - started
-            yield _figures(block, policy, before, standing[policy], fold, bench, seconds)
+            if not standing or (policy == "retrain" and before is not None):
+                now = _from_the_beginning(configuration, fold, bench)
+            elif policy == "update" and before is not None:
+                now = _updated(before, fold, fresh, bench, settings)
+            else:
+                now = before or standing["never"]  # all begin alike
+            seconds = None if now in standing.values() else time.monotonic() - started
+            standing[policy] = now
+            yield _figures(block, policy, before, now, fold, bench, seconds)
+
+
+def differences(found: Sequence[BlockFigures], bench: Bench) -> dict[str, Compared]:
+    """From each rival to the policy "update", over all requests of the blocks after the first update."""
+    values = {
+        policy: np.concatenate(
+            [each.evaluation.per_request[bench.objective] for each in found if each.policy == policy and each.block > 1]
+        )
+        for policy in POLICIES
+    }
+    return {rival: compared(values[rival], values["update"], bench) for rival in POLICIES if rival != "update"}
 
 
 def _fold(dataset: Dataset, number: np.ndarray[tuple[int], np.dtype[np.int64]], block: int) -> Fold:
@@ -146,7 +158,13 @@ def _updated(before: _Standing, fold: Fold, fresh: BoolArray, bench: Bench, sett
 
 
 def _figures(
-    block: int, policy: Policy, before: _Standing | None, now: _Standing, fold: Fold, bench: Bench, seconds: float
+    block: int,
+    policy: Policy,
+    before: _Standing | None,
+    now: _Standing,
+    fold: Fold,
+    bench: Bench,
+    seconds: float | None,
 ) -> BlockFigures:
     model = now.within(fold, bench)
     found = judge(model, fold, (bench.objective,), bench.registry, scenario=bench.scenario, mask_seen=bench.mask_seen)

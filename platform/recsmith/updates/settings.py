@@ -18,9 +18,9 @@ class UpdateSettings(Part):
     rows, old and new.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 5
+    epochs: Annotated[int, Field(ge=1)] = 6
     replay: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of the users without new rows whose histories come again
-    rate: Annotated[float, Field(gt=0, le=10)] = 1.0  # factor on the learning rate of the study
+    rate: Annotated[float, Field(gt=0, le=10)] = 0.3  # factor on the learning rate of the study
     hold_out: Literal["last"] | Annotated[float, Field(gt=0, lt=1)] = LAST  # each user's last new row; or newest share
     forgetting: Annotated[float, Field(ge=0)] = 0.02  # the most that known users' metric may fall
     anyway: bool = False  # write it even when it is worse

@@ -1,0 +1,81 @@
+"""A study's best configuration over time blocks: is it better updated, learnt anew, or left as it is?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recsmith.contracts.config import Choice
+from recsmith.contracts.errors import UpdateError
+from recsmith.data.dataset import load_dataset
+from recsmith.records.study_result import read_study_result
+from recsmith.records.study_view import StudyView
+from recsmith.study.refit import candidates, chosen
+from recsmith.updates.judgement import Bench
+from recsmith.updates.prequential import BlockFigures, differences, prequential
+from recsmith.wiring.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from recsmith.contracts.artifact import Compared
+    from recsmith.contracts.results import TrialResult
+    from recsmith.updates.settings import UpdateSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """What was found over time."""
+
+    model: str
+    objective: str
+    blocks: Sequence[BlockFigures]
+    differences: Mapping[str, Compared]  # by rival: from it to the policy "update"
+
+
+def stream_study(
+    folder: Path,
+    settings: UpdateSettings,
+    *,
+    blocks: int = 5,
+    trial: int | None = None,
+    frame: pd.DataFrame | None = None,
+) -> Streamed:
+    """Judge the policies on the log of a study, which is only read.
+
+    Args:
+        folder: the study's.
+        settings: how an update learns.
+        blocks: into how many blocks of equal size the log is cut.
+        trial: number of a complete trial; None for the one of the study's artifact, or the best so far.
+        frame: the log, when the study's source is "<dataframe>".
+
+    Raises:
+        RecsmithError: there is no such study or trial, or its log cannot be judged over time.
+    """
+    view = StudyView.open(folder)
+    plan = view.plan
+    registry = load_plugins(plan.plugins, plan.without).registry
+    known = read_study_result(folder)
+    number = known.best.number if trial is None and known is not None else trial
+    _, result = next(candidates(view)) if number is None else chosen(view, number)
+    scenario = "rating" if plan.scenario == "rating" else "next_item"
+    bench = Bench(plan.aim, (), scenario, plan.mask_seen, registry, plan.seed)
+    dataset = load_dataset(plan.data, registry, frame)
+    try:
+        found = list(prequential(dataset, _as_learnt(result), bench, settings, blocks=blocks))
+    except MemoryError as error:
+        raise UpdateError(f"{folder}: {error}.") from error
+    return Streamed(result.configuration.name, plan.aim, found, differences(found, bench))
+
+
+def _as_learnt(result: TrialResult) -> Choice:
+    """The trial's configuration, with as many epochs as were best for it."""
+    configuration = result.configuration
+    if "training" not in configuration.params:
+        return configuration
+    training = {**configuration.params["training"], "epochs": result.best_epoch}
+    return Choice(name=configuration.name, params={**configuration.params, "training": training})
