@@ -2,9 +2,9 @@
 
     python benchmarks/streaming.py PATH/ml-100k --model ease bpr_mf --blocks 5
 
-Prints NDCG@10 of each policy by block, what an update and learning anew cost, what each forgets of what it knew (the
-policy's own model of the block before, on interactions that both have learnt from), and the paired difference over all
-requests of the blocks after the first update, with its 95 % interval.
+Prints NDCG@10 of each policy by block, what an update and learning anew cost, what each loses of what it knew (beside
+the policy's own model of the block before, on interactions that both have learnt, where a closer fit of fewer rows
+looks better), and the paired difference over all requests of the blocks after the first update, with its 95 % interval.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from recsmith.data.fold import numbered
 from recsmith.inference.ranking import rank
 from recsmith.testing.logs import histories_of
 from recsmith.updates.earlier import Earlier
-from recsmith.updates.update import renumbering
+from recsmith.updates.task import renumbering
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from recsmith.contracts.artifact import Compared
 from recsmith.contracts.data import Requests
 from recsmith.testing.logs import histories_of, holdout_of, popular_fold, ratings_fold
 from recsmith.updates.growth import Renumbering
-from recsmith.updates.judgement import Bench, Judgement, judgement, old_requests
+from recsmith.updates.judgement import Bench, Judgement, compare_on, forgetting, old_requests
 from recsmith.wiring.plugins import load_plugins
 
 SAME = Compared(requests=50, before=0.2, after=0.2, gain=0.0, low=-0.01, high=0.01)
@@ -79,10 +79,11 @@ def test_gains_are_told_apart_for_known_and_new_users(registry):
     fold = type(fold)(fold.train, holdout_of(requests, targets), fold.user_ids, fold.item_ids)
     before, after = Favours(np.arange(30) == 28), Favours(np.arange(30) == 29)
     bench = Bench("ndcg@1", ("hit_rate@1",), "next_item", mask_seen=True, registry=registry, seed=0)
-    result = judgement(before, after, fold, known, fold.holdout, bench)
-    assert {name: each.gain for name, each in result.judged.items()} == {"all": -0.2, "known": -1.0, "new": 1.0}
-    assert result.figures["hit_rate@1"].value == 0.4
-    assert (result.forgetting.before, result.forgetting.after) == (0.6, 0.4)
+    figures, judged = compare_on(before, after, fold, known, bench)
+    assert {name: each.gain for name, each in judged.items()} == {"all": -0.2, "known": -1.0, "new": 1.0}
+    assert figures["hit_rate@1"].value == 0.4
+    lost = forgetting(before, after, fold, fold.holdout, bench)
+    assert (lost.before, lost.after) == (0.6, 0.4)
 
 
 def test_of_errors_the_smaller_is_the_gain(registry):
@@ -90,7 +91,7 @@ def test_of_errors_the_smaller_is_the_gain(registry):
     mean = float(fold.train.histories.value.mean())
     bench = Bench("mae", (), "rating", mask_seen=True, registry=registry, seed=0)
     before, after = Favours(np.full(50, mean + 1)), Favours(np.full(50, mean))
-    result = judgement(before, after, fold, np.ones(200, bool), fold.holdout, bench).judged["all"]
+    result = compare_on(before, after, fold, np.ones(200, bool), bench)[1]["all"]
     assert result.after < result.before
     assert result.gain == pytest.approx(result.before - result.after)
     assert result.low > 0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -121,6 +122,26 @@ def test_a_worse_update_is_refused_unless_told_so(walked, newer, tmp_path):
     result = update_artifact(walked, "new.csv", tmp_path / "next", told, frame=newer)
     assert result.update.refused
     assert verify(tmp_path / "next").facts.update.refused == result.update.refused
+
+
+def test_a_closed_form_forgets_where_new_rows_do_harm_to_known_users(linear, frame, tmp_path):
+    """1,500 new customers take things and those across the circle: right for them, wrong for those who walk."""
+    last = frame["when"].max()
+    rows = [
+        (f"n{user}", f"t{(user + step) % 28}", last + user * 100 + step)
+        for user in range(1500)
+        for step in (0, 14, 5, 19)
+    ]
+    strange = pd.DataFrame(rows, columns=["customer", "thing", "when"])
+    with pytest.raises(UpdateError, match=r"it forgets: on [0-9]+ known users' old rows ndcg@10 goes from"):
+        update_artifact(linear, "new.csv", tmp_path / "next", frame=strange)
+
+
+def test_a_closed_form_that_learns_more_of_the_same_forgets_nothing(linear, newer, tmp_path):
+    """Both fits are judged on old rows that neither has learnt."""
+    result = update_artifact(linear, "new.csv", tmp_path / "next", GENTLE, frame=newer)
+    assert result.update.forgetting.gain > -0.02
+    assert result.update.forgetting.requests > 20
 
 
 def test_the_newest_share_may_judge_instead(linear, newer, tmp_path):

@@ -64,30 +64,26 @@ class Judgement:
         return None
 
 
-def judgement(before: Model, after: Model, fold: Fold, known: BoolArray, old: Holdout, bench: Bench) -> Judgement:
-    """Judge two versions.
+def compare_on(
+    before: Model, after: Model, fold: Fold, known: BoolArray, bench: Bench
+) -> tuple[dict[str, Figure], dict[str, Compared]]:
+    """Judge two versions on new rows that neither learnt from, the fold's holdout.
 
-    Args:
-        before: the earlier version, in the fold's numbers.
-        after: the later one.
-        fold: new rows that neither learnt from are its holdout.
-        known: [U] users of the fold that the earlier version knows.
-        old: known users' old rows, by the fold's numbers.
-        bench: what to judge by.
+    Returns the later version's figures, and the comparisons for "all" requests, those of users who are `known` [U] to
+    the earlier version, and those of "new" ones. Both models speak in the fold's numbers.
     """
-    metrics = tuple(dict.fromkeys((bench.objective, *bench.metrics)))
     earlier = _judged(before, fold, (bench.objective,), bench).per_request[bench.objective]
-    found = _judged(after, fold, metrics, bench)
+    found = _judged(after, fold, tuple(dict.fromkeys((bench.objective, *bench.metrics))), bench)
     later = found.per_request[bench.objective]
     user_num = fold.holdout.requests.user_num
     knew = (user_num != ABSENT) & known[user_num]
     groups = {"all": np.ones(len(knew), np.bool_), "known": knew, "new": ~knew}
     judged = {name: compared(earlier[rows], later[rows], bench) for name, rows in groups.items()}
-    return Judgement(bench.objective, found.intervals(bench.seed), judged, forgetting(before, after, fold, old, bench))
+    return found.intervals(bench.seed), judged
 
 
 def forgetting(before: Model, after: Model, fold: Fold, old: Holdout, bench: Bench) -> Compared:
-    """Both versions on old rows, which both have learnt from: what the later one lost of what the earlier one knew."""
+    """Both versions on known users' old rows: what the later one lost of what the earlier one knew."""
     past = replace(fold, holdout=old)
     earlier, later = (
         _judged(model, past, (bench.objective,), bench).per_request[bench.objective] for model in (before, after)

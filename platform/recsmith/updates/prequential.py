@@ -24,7 +24,7 @@ from recsmith.study.refit import member_of
 from recsmith.updates.earlier import Earlier
 from recsmith.updates.judgement import compared, forgetting, old_requests
 from recsmith.updates.learning import Lesson, learn_more
-from recsmith.updates.update import renumbering
+from recsmith.updates.task import renumbering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
