@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsmith.artifacts.save import ArtifactFacts, save_artifact
+from recsmith.artifacts.load import load_artifact
+from recsmith.artifacts.save import ArtifactFacts, Combination, Member, save_artifact
 from recsmith.contracts.config import Choice
 from recsmith.contracts.plan import DataPlan
 from recsmith.contracts.results import Figure
@@ -95,3 +96,23 @@ def walked(make, older, tmp_path_factory):
 def linear(make, older, tmp_path_factory):
     """An artifact of a closed form."""
     return make(tmp_path_factory.mktemp("linear") / "ease", older, "ease", l2=10.0)
+
+
+@pytest.fixture(scope="session")
+def joined(walked, linear, registry, older, read, tmp_path_factory):
+    """An artifact of two members that a combiner joins."""
+    members = []
+    for path in (linear, walked):
+        recommender = load_artifact(path)
+        [configuration] = recommender.manifest.configurations
+        members.append(Member(configuration, recommender.ensemble.members[0].model.state()))
+    dataset, _ = read(older)
+    combination = Combination(combiner=Choice(name="reciprocal_rank_fusion"))
+    return save_artifact(
+        tmp_path_factory.mktemp("joined") / "both",
+        members,
+        numbered(dataset, np.ones(len(dataset), bool)),
+        registry,
+        facts=recommender.manifest.facts,
+        combination=combination,
+    )

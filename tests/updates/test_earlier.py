@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from recsmith.artifacts.load import load_artifact
-from recsmith.artifacts.save import Combination, Member, save_artifact
-from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT, Requests
 from recsmith.data.fold import numbered
 from recsmith.inference.ranking import rank
@@ -19,26 +17,6 @@ def fold(frame, read):
     """All rows: items and users that the artifacts do not know are among them."""
     dataset, _ = read(frame)
     return numbered(dataset, np.ones(len(dataset), bool))
-
-
-@pytest.fixture(scope="module")
-def joined(walked, linear, registry, older, read, tmp_path_factory):
-    """An artifact of two members that a combiner joins."""
-    members = []
-    for path in (linear, walked):
-        recommender = load_artifact(path)
-        [configuration] = recommender.manifest.configurations
-        members.append(Member(configuration, recommender.ensemble.members[0].model.state()))
-    dataset, _ = read(older)
-    combination = Combination(combiner=Choice(name="reciprocal_rank_fusion"))
-    return save_artifact(
-        tmp_path_factory.mktemp("joined") / "both",
-        members,
-        numbered(dataset, np.ones(len(dataset), bool)),
-        registry,
-        facts=recommender.manifest.facts,
-        combination=combination,
-    )
 
 
 @pytest.mark.parametrize("name", ["walked", "linear", "joined"])

@@ -144,6 +144,15 @@ def test_a_closed_form_that_learns_more_of_the_same_forgets_nothing(linear, newe
     assert result.update.forgetting.requests > 20
 
 
+def test_every_member_of_an_ensemble_learns_and_they_stay_joined(joined, newer, tmp_path):
+    result = update_artifact(joined, "new.csv", tmp_path / "next", GENTLE, frame=newer)
+    assert result.update.ways == ("refitted", "continued")
+    new = load_artifact(tmp_path / "next")
+    assert [choice.name for choice in new.manifest.configurations] == ["ease", "bpr_mf"]
+    assert new.ensemble.combiner is not None
+    assert new.known_user("c69")
+
+
 def test_the_newest_share_may_judge_instead(linear, newer, tmp_path):
     share = GENTLE.model_copy(update={"hold_out": 0.3})
     result = update_artifact(linear, "new.csv", tmp_path / "next", share, frame=newer)

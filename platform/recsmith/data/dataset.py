@@ -138,7 +138,7 @@ def assemble(raw: RawTables, plan: DataPlan, reader: str, *, whole: bool = True)
         notes=(
             *names.notes,
             *event_notes,
-            *_table_notes(items, item, item_ids, raw.origin),
+            *(_table_notes(items, item, item_ids, raw.origin) if whole else ()),
             *(note for table in (items, users) if table is not None for note in table.lost()),
         ),
     )
