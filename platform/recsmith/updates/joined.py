@@ -34,7 +34,6 @@ class Joined:
 
     dataset: Dataset
     new: BoolArray  # [N]
-    known_user: BoolArray  # [U] by code: the artifact knows them
     notes: tuple[str, ...]  # sentences
 
 
@@ -140,7 +139,7 @@ def join(catalogue: Catalogue, newer: Dataset, *, by_time: bool = True) -> Joine
     dataset = dataset.take(order)
     notes = (f"{twice.sum():,} rows that the artifact has learnt from already are left out.",) if twice.any() else ()
     named = replace(dataset, fingerprint=fingerprint(dataset))
-    return Joined(named, new[order], np.isin(user_ids, catalogue.user_ids), (*newer.notes, *notes))
+    return Joined(named, new[order], (*newer.notes, *notes))
 
 
 def _after(old: npt.NDArray[Any] | None, new: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
