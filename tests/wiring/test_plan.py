@@ -121,7 +121,7 @@ MISTAKES = [  # a plan, and what is said of it, up to the list of known names
     ),
     (
         "data: a\nspace:\n  model.*.training.loss: bce2\n",
-        "plan.yaml:3: model.bert4rec.training.loss: no option 'bce2'. Did you mean 'bce'?",
+        "plan.yaml:3: model.adaptive_mlp.training.loss: no option 'bce2'. Did you mean 'bce'?",
     ),
     (
         "data: a\nspace:\n  model.ease.l2: {low: 9, hihg: 9}\n",

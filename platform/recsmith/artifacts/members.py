@@ -14,7 +14,6 @@ from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import Content, Table, wanted_content
 from recsmith.contracts.domains import OneOf, PerColumn
 from recsmith.contracts.errors import ArtifactError
-from recsmith.inference.adapt import AdaptableModel, AdaptedModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.data import FeatureMatrix, State
     from recsmith.contracts.models import Model
     from recsmith.contracts.plugins import BuildContext, Kind
+    from recsmith.inference.adapt import AdaptableModel
     from recsmith.wiring.registry import Registry
 
 FEATURES = "features.safetensors"
@@ -122,6 +122,8 @@ def restore(member: Member, workshop: Workshop) -> Restored:
     model = workshop.build("models", member.configuration, content)
     meta_learner = getattr(config, "meta_learner", None)
     if isinstance(meta_learner, Choice):
+        from recsmith.inference.adapt import AdaptedModel  # here: a model without a head to adapt may need no torch
+
         learner = workshop.build("meta_learners", meta_learner)
         tasks = getattr(config, "tasks", None)
         model = AdaptedModel(cast("AdaptableModel", model), learner, workshop.context(content), tasks)

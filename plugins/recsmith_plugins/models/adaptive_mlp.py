@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -111,8 +112,10 @@ class AdaptiveMLP:
         return inputs[..., -1] + torch.cat(parts, dim=-1) @ params["output.weight"] + params["output.bias"]
 
     def scores(self, requests: Requests) -> FloatArray:
-        """Not asked: every user is served by the adapted head."""
-        raise NotImplementedError
+        """Scores of all items by the common head, [B, I]: those of a user of whom nothing is known."""
+        with torch.no_grad():
+            scores = self.head_score(self.head(), self.inputs(None)).cpu().numpy()
+        return np.tile(scores, (len(requests), 1))
 
     def state(self) -> State:
         """All parameters."""
