@@ -108,7 +108,7 @@ class AdaptedModel:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(context.seed)
                 head, one = Head.of(model, learner), torch.zeros(1, dtype=torch.int64, device=context.device)
-                self.learnt = learner.learns(head.start, model.inputs(one).shape[1]).to(context.device)
+                self.learnt = learner.learns(head.start, model.inputs(one).shape[1]).to(context.device).eval()
         background = np.zeros(0, np.int64)
         if tasks is not None and self.ratings is None:
             count = min(tasks.background, context.items)
