@@ -101,6 +101,12 @@ class Histories:
         indptr = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
         return self._at(indptr, np.arange(indptr[-1]) + np.repeat(self.indptr[1:] - indptr[1:], keep))
 
+    def first(self, count: int) -> Histories:
+        """Only the `count` oldest interactions of every list."""
+        keep = np.minimum(self.lengths, count)
+        indptr = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
+        return self._at(indptr, np.arange(indptr[-1]) + np.repeat(self.indptr[:-1] - indptr[:-1], keep))
+
     def where(self, keep: BoolArray) -> Histories:
         """The same lists with only the interactions of `keep` [N]; a list may become empty."""
         before = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
