@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/cold_start.py DATA [--logs ml-100k ml-1m] [--tasks rating ranking] [--seeds 5]
         [--methods maml …] [--workers 2] [--page-only]
 
-DATA is a folder with the logs. A fifth of the users (who have more than 20 interactions) are new in the test, a tenth in
-the validation; their first 20 interactions, by time, may be told, all later ones are asked for, the same for every k. Each
-seed draws other users and other first weights. A gradient model's epochs are chosen on the validation at k = 5; it
-learns again on train and validation for as many. Settings are defaults, no search.
+DATA is a folder with the logs. A fifth of the users (who have more than 20 interactions) are new in the test, a tenth
+in the validation; their first 20 interactions, by time, may be told, all later ones are asked for, the same for every
+k. Each seed draws other users and other first weights. A gradient model's epochs are chosen on the validation at k = 5;
+it learns again on train and validation for as many. Settings are defaults, no search.
 
 What is done stands in docs/benchmarks/cold_start.jsonl, one line for each log, task, method and seed, and is skipped;
 docs/benchmarks/cold_start.md is made from it. A line holds the figures at every k, and each user's at k = 5, for paired
@@ -27,7 +27,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from cold_start_page import page
 
 from recsmith.contracts.config import Choice
@@ -36,7 +35,6 @@ from recsmith.evaluation.judge import judge
 from recsmith.evaluation.shots import FirstShots
 from recsmith.search.suggest import defaults, read
 from recsmith.search.threads import threads_for
-from recsmith.study.prepare import Prepared
 from recsmith.study.refit import learn_again
 from recsmith.study.setup import Setup, set_up
 from recsmith.study.trial import run_trial
@@ -45,6 +43,7 @@ from recsmith.wiring.plugins import load_plugins
 if TYPE_CHECKING:
     from recsmith.contracts.data import Fold
     from recsmith.contracts.results import TrialResult
+    from recsmith.study.prepare import Prepared
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 RECORD, PAGE = DOCS / "cold_start.jsonl", DOCS / "cold_start.md"

@@ -23,8 +23,10 @@ def page(
     """Markdown of all that is recorded."""
     parts = [
         "# New users",
-        "`OMP_NUM_THREADS=1 python benchmarks/cold_start.py PATH` makes this page; its help says how users, shots and "
-        "epochs are chosen. Means over seeds; in brackets the spread over seeds (the largest less the least).",
+        (
+            "`OMP_NUM_THREADS=1 python benchmarks/cold_start.py PATH` makes this page; its help says how users, shots "
+            "and epochs are chosen. Means over seeds; in brackets the spread over seeds (the largest less the least)."
+        ),
     ]
     for log in sorted({entry["log"] for entry in known.values()}):
         for task, metric in NAMES.items():
