@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from recsmith.contracts.data import FloatArray, Histories, Requests
+    from recsmith.contracts.data import FloatArray, Histories, Interactions, Requests
     from recsmith.contracts.plugins import BuildContext
     from recsmith.contracts.tasks import MetaLearner, Params, Tasks
 
@@ -127,6 +127,11 @@ class AdaptedModel:
         """The model's own (`PacedModel`), if it has one."""
         pace = getattr(self.model, "pace", None)
         return {} if pace is None else {f"model.{name}": factor for name, factor in pace(epoch).items()}
+
+    def graph(self, interactions: Interactions) -> None:
+        """Show the model the training rows (`GraphModel`)."""
+        if hasattr(self.model, "graph"):
+            self.model.graph(interactions)
 
     def begin(self, epoch: int, total: int) -> None:
         """Tell model and meta-learner (`StagedModel`)."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class UserOffsetConfig(Config):
     """Settings: `damping` is how many interactions without any offset are added to a user's own."""
 
-    damping: Annotated[float, Float(0.1, 100.0, log=True)] = 3.0
+    damping: Annotated[float, Float(0.1, 100.0, log=True)] = 10.0
 
 
 @dataclass(frozen=True)

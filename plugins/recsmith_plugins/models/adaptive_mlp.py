@@ -21,7 +21,7 @@ from recsmith_plugins.blocks.parameters import load_into, state_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from recsmith.contracts.data import FloatArray, Requests, State
+    from recsmith.contracts.data import FloatArray, Interactions, Requests, State
 
 CELLS = 1 << 23  # numbers of inputs that the heads of several users look at in one go
 
@@ -34,11 +34,12 @@ class AdaptiveMLPConfig(Config):
     layers: Annotated[int, Int(0, 2)] = 1  # hidden
     hidden: Annotated[int, Int(8, 128, log=True)] = 32
     init_std: Annotated[float, Float(0.001, 0.3, log=True)] = 0.05  # of the items' first vectors
+    item_damping: Annotated[float, Float(0.1, 100.0, log=True)] = 5.0  # of their mean ratings, in ratings at the mean
     meta_learner: Annotated[Choice, OneOf("meta_learners")] = Choice(name="ridge_fold_in")
-    tasks: Tasks = Tasks()
+    tasks: Tasks = Tasks(taken="first", support=20, query=32)
     training: Annotated[
-        Training, Narrowed({"batch_size": Int(16, 512, log=True), "weight_decay": Float(1e-5, 1.0, log=True)})
-    ] = Training(batch_size=64, learning_rate=3e-3, weight_decay=0.01)
+        Training, Narrowed({"batch_size": Int(16, 512, log=True), "weight_decay": Float(1e-4, 10.0, log=True)})
+    ] = Training(batch_size=64, learning_rate=3e-3, weight_decay=1.0)
 
 
 class Network(nn.Module):
@@ -74,8 +75,8 @@ class AdaptiveMLP:
 
     The head is the user's own: context c, layers, w and b start from common values and are adapted, all or some, to
     the user's interactions by the meta-learner; vectors v_i and biases b_i are learnt over all tasks. Biases start from
-    the mean rating or, to rank, from the logarithm of the item's interactions. It unites what MeLU (Lee et al. 2019:
-    decision layers adapt, embeddings do not), CAVIA (Zintgraf et al. 2019: a context adapts) and a linear head
+    damped mean ratings or, to rank, from the logarithm of the item's interactions. It unites what MeLU (Lee et al.
+    2019: decision layers adapt, embeddings do not), CAVIA (Zintgraf et al. 2019: a context adapts) and a linear head
     (Bertinetto et al. 2019) have. Users have no table: known ones are fitted like new ones.
 
     Memory, in bytes: `LEARNT` for each parameter; `KEYS` for each interaction; 160 for each of the numbers that the
@@ -86,9 +87,18 @@ class AdaptiveMLP:
     def __init__(self, config: AdaptiveMLPConfig, context: BuildContext) -> None:
         self.config = config
         counts = torch.from_numpy(context.item_counts).float()
-        ratings = context.ratings
-        bias = (counts + 1).log() if ratings is None else torch.full_like(counts, ratings.mean)
+        self.ratings = context.ratings
+        bias = (counts + 1).log() if self.ratings is None else torch.full_like(counts, self.ratings.mean)
         self.module = Network(config, bias).to(context.device)
+
+    def graph(self, interactions: Interactions) -> None:
+        """Take the first biases from the training rows, where there are ratings: damped means of the items."""
+        value = interactions.histories.value
+        if self.ratings is not None and value is not None:
+            item, mean, damping = interactions.histories.item_num, self.ratings.mean, self.config.item_damping
+            sums = np.bincount(item, value.astype(np.float64) - mean, interactions.items)
+            first = mean + sums / (interactions.counts + damping)
+            self.module.first.copy_(torch.from_numpy(first.astype(np.float32)))
 
     def inputs(self, items: Tensor | None) -> Tensor:
         """Vectors of items, and their biases in the last column, [..., D + 1]."""

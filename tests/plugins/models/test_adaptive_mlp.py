@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recsmith.contracts.config import Choice
-from recsmith.contracts.data import ABSENT, Histories, Requests
+from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
 from recsmith.contracts.plugins import RatingScale
 from recsmith.study.prepare import build
 from recsmith.testing.task_logs import task_log
@@ -44,6 +44,10 @@ def test_to_rank_it_starts_from_popularity_and_to_rate_from_the_mean():
     np.testing.assert_allclose(made().inputs(None)[:, -1].detach().numpy(), np.log(COUNTS + 1.0), rtol=1e-6)
     rated = made(RatingScale(3.5, 1.0, 5.0))
     np.testing.assert_allclose(rated.inputs(None)[:, -1].detach().numpy(), [3.5] * 4)
+    items, values = np.array([0, 0, 2, 3], np.int32), np.array([5.0, 4.0, 1.0, 3.5], np.float32)
+    rated.graph(Interactions(Histories(np.array([0, 4]), items, value=values), 1, 4, ordered=True))
+    expected = 3.5 + np.array([2.0 / 7, 0.0, -2.5 / 6, 0.0])  # sums of deviations, damped by five ratings at the mean
+    np.testing.assert_allclose(rated.inputs(None)[:, -1].detach().numpy(), expected, rtol=1e-6)
 
 
 def test_it_learns_to_be_adapted_from_five_ratings():
