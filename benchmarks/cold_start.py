@@ -28,21 +28,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cold_start_page import page
+from zoo import SEARCH_SHARE, tried
 
 from recsmith.contracts.config import Choice
-from recsmith.contracts.plan import DataPlan, Engine, Plan, TrialPlan
+from recsmith.contracts.plan import DataPlan, Engine, Plan
 from recsmith.evaluation.judge import judge
 from recsmith.evaluation.shots import FirstShots
-from recsmith.search.suggest import defaults, read
 from recsmith.search.threads import threads_for
 from recsmith.study.refit import learn_again
 from recsmith.study.setup import Setup, set_up
-from recsmith.study.trial import run_trial
 from recsmith.wiring.plugins import load_plugins
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import Fold
-    from recsmith.contracts.results import TrialResult
     from recsmith.study.prepare import Prepared
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
@@ -98,7 +96,8 @@ def plan_of(cell: Cell, data: Path) -> Plan:
 def measured(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     """Run a cell in this process; its line of the record."""
     setup = set_up(plan_of(cell, data), load_plugins().registry, folder=folder)
-    best, cut = tried(setup, folder)
+    deadline = time.monotonic() + 60 * MINUTES * SEARCH_SHARE
+    best, cut = tried(setup, folder, deadline, told_five(setup.split.search))
     setup.split.sealed.release("the epochs are chosen")
     fold = setup.split.sealed.open()
     started = time.monotonic()
@@ -116,28 +115,11 @@ def measured(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def tried(setup: Setup, folder: Path) -> tuple[TrialResult, bool]:
-    """The default configuration as a trial that is judged at k = 5; whether its time was up before its end."""
-    plan, fold = setup.plan, setup.split.search
-    told = fold.holdout.requests.histories.first(CHOSEN_AT)
-    requests = replace(fold.holdout.requests, histories=told)
-    fold = replace(fold, holdout=replace(fold.holdout, requests=requests))
-    ((_, usual),) = defaults(setup.space)
-    trial = TrialPlan(
-        number=0,
-        root=0,
-        folder=str(folder / "trials" / "0"),
-        configuration=read(setup.space, usual),
-        seed=plan.seed,
-        scenario=plan.scenario,
-        objective=plan.aim,
-        metrics=setup.metrics,
-        mask_seen=plan.mask_seen,
-        cache=str(folder / "features"),
-    )
-    deadline = time.monotonic() + 60 * MINUTES * 0.45
-    result = run_trial(trial, fold, setup.registry, lambda _: time.monotonic() < deadline)
-    return result, not result.history[-1].last
+def told_five(fold: Fold) -> Fold:
+    """The fold, its requests told of five interactions."""
+    requests = fold.holdout.requests
+    told = replace(requests, histories=requests.histories.first(CHOSEN_AT))
+    return replace(fold, holdout=replace(fold.holdout, requests=told))
 
 
 def at_all_shots(

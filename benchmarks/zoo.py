@@ -41,6 +41,7 @@ from recsmith.study.trial import run_trial
 from recsmith.wiring.plugins import load_plugins
 
 if TYPE_CHECKING:
+    from recsmith.contracts.data import Fold
     from recsmith.contracts.results import TrialResult
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
@@ -163,8 +164,11 @@ def measured(cell: Cell, data: Path, minutes: float, folder: Path) -> dict[str, 
     }
 
 
-def tried(setup: Setup, folder: Path, deadline: float) -> tuple[TrialResult, bool]:
-    """The model's default configuration as a trial, and whether its time was up before its end."""
+def tried(setup: Setup, folder: Path, deadline: float, fold: Fold | None = None) -> tuple[TrialResult, bool]:
+    """The model's default configuration as a trial, and whether its time was up before its end.
+
+    It is judged on the validation, or on the holdout of `fold`.
+    """
     plan = setup.plan
     ((_, usual),) = defaults(setup.space)
     trial = TrialPlan(
@@ -172,14 +176,14 @@ def tried(setup: Setup, folder: Path, deadline: float) -> tuple[TrialResult, boo
         root=0,
         folder=str(folder / "trials" / "0"),
         configuration=read(setup.space, usual),
-        seed=1,
+        seed=plan.seed,
         scenario=plan.scenario,
         objective=plan.aim,
         metrics=setup.metrics,
         mask_seen=plan.mask_seen,
         cache=str(folder / "features"),
     )
-    result = run_trial(trial, setup.split.search, setup.registry, lambda _: time.monotonic() < deadline)
+    result = run_trial(trial, fold or setup.split.search, setup.registry, lambda _: time.monotonic() < deadline)
     return result, not result.history[-1].last
 
 
