@@ -59,6 +59,10 @@ class Shots:
         """Which of them are interactions: neither padding nor, where scores are logits, background; [S] bool."""
         return (self.weight > 0) & (self.values > 0) if self.ranks else self.weight > 0
 
+    def lacks(self, scores: Tensor) -> Tensor:
+        """What `scores` [S] fall short of: values less scores, or, of logits, less probabilities."""
+        return self.values - (scores.sigmoid() if self.ranks else scores)
+
     def error(self, scores: Tensor) -> Tensor:
         """How far `scores` [S] are from the values: the weighted mean of squared, or logistic, losses; 0 of nothing."""
         if self.ranks:  # cross-entropy of a logit, written so that no exponential overflows

@@ -12,17 +12,31 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.tasks import Params, Score, Shots
 
+LOGISTIC = 0.25  # the largest curvature of the logistic error
+
 
 def linearised(score: Score, params: Params, support: Shots) -> tuple[Tensor, Tensor]:
-    """Slopes [S, D] of the scores in all numbers of the head, and the values less the scores, [S]."""
+    """Slopes [S, D] of the scores in all numbers of the head, and what the scores lack (`Shots.lacks`), [S]."""
     common = dict(params)
 
     def scores(head: dict[str, Tensor]) -> Tensor:
         return score(head, support.inputs)
 
     slopes = jacrev(scores)(common)  # name -> [S, *shape]
-    residual = support.values - scores(common)
-    return torch.cat([slopes[name].reshape(len(residual), -1) for name in common], dim=1), residual
+    lacks = support.lacks(scores(common))
+    return torch.cat([slopes[name].reshape(len(lacks), -1) for name in common], dim=1), lacks
+
+
+def ridge_system(score: Score, params: Params, support: Shots) -> tuple[Tensor, Tensor]:
+    """Rows [S, D] and right sides [S] of the least squares whose ridge solution is the step of the head.
+
+    Of logits it is a Newton step on the logistic error, with the largest curvature that this can have, 1/4, everywhere
+    (Boehning and Lindsay 1988, doi:10.1007/BF00049423): it never overshoots.
+    """
+    jacobian, lacks = linearised(score, params, support)
+    curvature = LOGISTIC if support.ranks else 1.0
+    root = (curvature * support.weight).sqrt()
+    return jacobian * root[:, None], lacks / curvature * root
 
 
 def ridge_step(jacobian: Tensor, residual: Tensor, l2: Tensor | float) -> Tensor:

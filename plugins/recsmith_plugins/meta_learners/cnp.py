@@ -63,7 +63,7 @@ class CNP:
 
     def adapt(self, score: Score, params: Params, support: Shots) -> Params:
         """One user's parameters."""
-        lacks = support.values - score(params, support.inputs)
+        lacks = support.lacks(score(params, support.inputs))
         shots = torch.cat([support.inputs, support.values[:, None], lacks[:, None]], dim=1)
         return moved(params, self.module(shots, support.weight))
 

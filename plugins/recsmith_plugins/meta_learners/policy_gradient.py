@@ -109,7 +109,7 @@ class PolicyGradient:
 def facts_of(scores: Tensor, support: Shots) -> Tensor:
     """What the policy knows of a support, [FACTS]."""
     weight, total = support.weight, support.weight.sum()
-    lacks = support.values - scores
+    lacks = support.lacks(scores)
     mean = (lacks * weight).sum() / total.clamp_min(1e-6)
     spread = ((lacks - mean).square() * weight).sum() / total.clamp_min(1e-6)
     return torch.stack([total.log1p(), mean, spread, support.error(scores)]).detach()

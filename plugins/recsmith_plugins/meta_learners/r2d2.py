@@ -12,7 +12,7 @@ from recsmith.contracts.config import Config
 from recsmith.contracts.domains import Float
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, MetaLearnerSpec
-from recsmith_plugins.blocks.ridge_head import linearised, moved, ridge_step
+from recsmith_plugins.blocks.ridge_head import moved, ridge_step, ridge_system
 
 if TYPE_CHECKING:
     from recsmith.contracts.tasks import Params, Score, Shots
@@ -57,10 +57,9 @@ class R2D2:
 
     def adapt(self, score: Score, params: Params, support: Shots) -> Params:
         """One user's parameters; a shot counts by its weight."""
-        jacobian, residual = linearised(score, params, support)
-        root, scales = support.weight.sqrt(), self.module.scales()
-        step = ridge_step(jacobian * root[:, None] * scales, residual * root, 1.0)
-        return moved(params, step * scales)
+        rows, sides = ridge_system(score, params, support)
+        scales = self.module.scales()
+        return moved(params, ridge_step(rows * scales, sides, 1.0) * scales)
 
 
 def build(config: R2D2Config, context: BuildContext) -> R2D2:

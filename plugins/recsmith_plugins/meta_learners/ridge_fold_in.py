@@ -9,7 +9,7 @@ from recsmith.contracts.config import Config
 from recsmith.contracts.domains import Float
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import BuildContext, MetaLearnerSpec
-from recsmith_plugins.blocks.ridge_head import linearised, moved, ridge_step
+from recsmith_plugins.blocks.ridge_head import moved, ridge_step, ridge_system
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,9 +37,8 @@ class RidgeFoldIn:
 
     def adapt(self, score: Score, params: Params, support: Shots) -> Params:
         """One user's parameters, named and shaped as `params`; a shot counts by its weight."""
-        jacobian, residual = linearised(score, params, support)
-        root = support.weight.sqrt()  # [S]
-        return moved(params, ridge_step(jacobian * root[:, None], residual * root, self.config.l2))
+        rows, sides = ridge_system(score, params, support)
+        return moved(params, ridge_step(rows, sides, self.config.l2))
 
     def outer(self, block: TaskBlock) -> Tensor:
         """The mean loss of the queries before adaptation."""

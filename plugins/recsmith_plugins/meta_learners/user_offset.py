@@ -41,7 +41,7 @@ class UserOffset:
         """
         if "output.bias" not in params:
             raise PluginError(f"user_offset: the head has no 'output.bias', only {', '.join(params)}.")
-        missing = ((support.values - score(params, support.inputs)) * support.weight).sum()
+        missing = (support.lacks(score(params, support.inputs)) * support.weight).sum()
         offset = missing / (support.weight.sum() + self.config.damping)
         return {**params, "output.bias": params["output.bias"] + offset}
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.data import FloatArray, Interactions, Requests, State
 
+LARGEST = 0.9  # share of users who took an item, where some took it more than once
 CELLS = 1 << 23  # numbers of inputs that the heads of several users look at in one go
 
 
@@ -35,7 +36,7 @@ class AdaptiveMLPConfig(Config):
     hidden: Annotated[int, Int(8, 128, log=True)] = 32
     init_std: Annotated[float, Float(0.001, 0.3, log=True)] = 0.05  # of the items' first vectors
     item_damping: Annotated[float, Float(0.1, 100.0, log=True)] = 5.0  # of their mean ratings, in ratings at the mean
-    meta_learner: Annotated[Choice, OneOf("meta_learners")] = Choice(name="ridge_fold_in")
+    meta_learner: Annotated[Choice, OneOf("meta_learners")] = Choice(name="r2d2")
     tasks: Tasks = Tasks(taken="first", support=20, query=32)
     training: Annotated[
         Training, Narrowed({"batch_size": Int(16, 512, log=True), "weight_decay": Float(1e-4, 10.0, log=True)})
@@ -75,9 +76,9 @@ class AdaptiveMLP:
 
     The head is the user's own: context c, layers, w and b start from common values and are adapted, all or some, to
     the user's interactions by the meta-learner; vectors v_i and biases b_i are learnt over all tasks. Biases start from
-    damped mean ratings or, to rank, from the logarithm of the item's interactions. It unites what MeLU (Lee et al.
-    2019: decision layers adapt, embeddings do not), CAVIA (Zintgraf et al. 2019: a context adapts) and a linear head
-    (Bertinetto et al. 2019) have. Users have no table: known ones are fitted like new ones.
+    damped mean ratings or, to rank, from the logit of the share of users who took the item. It unites what MeLU (Lee
+    et al. 2019: decision layers adapt, embeddings do not), CAVIA (Zintgraf et al. 2019: a context adapts) and a linear
+    head (Bertinetto et al. 2019) have. Users have no table: known ones are fitted like new ones.
 
     Memory, in bytes: `LEARNT` for each parameter; `KEYS` for each interaction; 160 for each of the numbers that the
     layers give for the items of a block (supports, background, queries, negatives), or for those of a batch of
@@ -88,7 +89,8 @@ class AdaptiveMLP:
         self.config = config
         counts = torch.from_numpy(context.item_counts).float()
         self.ratings = context.ratings
-        bias = (counts + 1).log() if self.ratings is None else torch.full_like(counts, self.ratings.mean)
+        taken = (counts + 1) / (context.users + 2)  # by this share of the users, about
+        bias = taken.clamp_max(LARGEST).logit() if self.ratings is None else torch.full_like(counts, self.ratings.mean)
         self.module = Network(config, bias).to(context.device)
 
     def graph(self, interactions: Interactions) -> None:
