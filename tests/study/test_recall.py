@@ -61,7 +61,8 @@ def test_the_next_study_begins_with_the_best_of_the_first_and_says_so(studies):
     assert (first.origin, first.configuration) == ("memory", best.configuration)
     assert [row.place for row in other.rows()] == [0, 1, None, None, None, None]
     assert (
-        other.recalled.notes[0] == "1 first trials come from 1 data sets; nearest: one (100%). Then come the defaults."
+        other.recalled.notes[0]
+        == "First trials from the memory: 1; data sets: 1; nearest: one (100%). Then come the defaults."
     )
 
 
@@ -103,7 +104,7 @@ def test_models_outside_the_space_are_skipped_with_a_sentence(studies, tmp_path)
     settings = {**SETTINGS, "space": {"model": ["popularity", "ials"]}, "trials": 3}
     find_best(log(45), tmp_path / "study", **settings, memory=str(studies / "memory"))
     notes = StudyView.open(tmp_path / "study").recalled.notes
-    assert any("trials skipped: model: 'item_knn' is not in this search space." in note for note in notes)
+    assert any(": model: 'item_knn' is not in this search space." in note for note in notes)
 
 
 def test_a_study_of_another_scenario_is_left_aside(studies, tmp_path):
@@ -113,7 +114,7 @@ def test_a_study_of_another_scenario_is_left_aside(studies, tmp_path):
     find_best(frame, tmp_path / "study", **settings, memory=str(studies / "memory"))
     recalled = StudyView.open(tmp_path / "study").recalled
     assert [first.origin for first in recalled.first] == ["default"]
-    assert any("are of another scenario, or do not know mae" in note for note in recalled.notes)
+    assert any("Studies of another scenario, or that do not know mae: 2." in note for note in recalled.notes)
 
 
 def test_a_study_without_memory_reads_and_writes_none_and_can_be_added_later(tmp_path, monkeypatch):

@@ -71,7 +71,7 @@ def first_trials(setup: Setup, features: Mapping[str, float], studies: Sequence[
     plan, notes = setup.plan, list[str]()
     fitting = [study for study in studies if study.scenario == plan.scenario and _judged(study, plan.aim)]
     if len(fitting) < len(studies):
-        notes.append(f"{len(studies) - len(fitting)} studies are of another scenario, or do not know {plan.aim}.")
+        notes.append(f"Studies of another scenario, or that do not know {plan.aim}: {len(studies) - len(fitting)}.")
     groups = _by_data(fitting)
     weights = nearness(features, [group[-1].meta_features for group in groups])
     outcomes = [_outcomes(group, setup, notes) for group in groups]
@@ -164,7 +164,7 @@ def _outcomes(studies: Sequence[RememberedStudy], setup: Setup, notes: list[str]
                 found.append(_outcome(trial, setup, trial.seconds * growth))
             except SpaceError as error:
                 skipped[str(error)] += 1
-        notes.extend(f"{study.name} ({study.key[:SHOWN]}): {n} trials skipped: {why}" for why, n in skipped.items())
+        notes.extend(f"{study.name} ({study.key[:SHOWN]}): trials skipped: {n}: {why}" for why, n in skipped.items())
     return found
 
 
@@ -194,4 +194,4 @@ def _summary(groups: Sequence[Sequence[RememberedStudy]], weights: Iterable[floa
         return "Nothing is remembered that fits this study: the defaults come in the order of the shipped prior."
     nearest = sorted(zip(weights, (group[-1].name for group in groups), strict=True), reverse=True)[:NAMED]
     named = ", ".join(f"{name} ({weight:.0%})" for weight, name in nearest)
-    return f"{seeds} first trials come from {len(groups)} data sets; nearest: {named}. Then come the defaults."
+    return f"First trials from the memory: {seeds}; data sets: {len(groups)}; nearest: {named}. Then come the defaults."
