@@ -168,6 +168,12 @@ class Pickles(Neighbours):
         self.together = pickle.loads(state.arrays["all"].tobytes())  # noqa: S301 - what must never be
 
 
+class Endless(Neighbours):
+    def state(self):
+        kept = super().state()
+        return State(kept.values, {**kept.arrays, "bounds": np.array([-np.inf, np.inf])})
+
+
 class Objects(Neighbours):
     """Keeps a value that is no JSON."""
 
@@ -415,6 +421,7 @@ TABLE = [
     Broken(closed(ShiftsMoments), {LEFT_ALONE: "learning: the training rows"}),
     Broken(closed(Halves), {LEFT_ALONE: "state() changes the model"}),
     Broken(closed(Pickles), {"state_is_plain_data": "holds a pickle"}),
+    Broken(closed(Endless), {"state_is_plain_data": "['bounds'] holds NaN or infinity"}),
     Broken(closed(Objects), {"state_is_plain_data": "plain JSON values"}),
     Broken(closed(ForgetsFirst), {"a_loaded_model_scores_the_same": "keep all in state()"}),
     Broken(closed(GlobalNoise), {ONLY_SEED: "follow from the global random state"}),

@@ -94,7 +94,8 @@ class Frame(nn.Module):
         self.columns = columns  # items have some
         scale = context.ratings
         self.bias = nn.Parameter(torch.tensor(0.0 if scale is None else scale.mean))
-        low, high = (-np.inf, np.inf) if scale is None else (scale.low, scale.high)
+        largest = torch.finfo(torch.float32).max  # an artifact keeps no infinities
+        low, high = (-largest, largest) if scale is None else (scale.low, scale.high)
         self.register_buffer("range", torch.tensor([low, high], dtype=torch.float32))
         self.register_buffer("ordered", torch.tensor(data=False))
         taken = torch.from_numpy(context.item_counts > 0).float().unsqueeze(1)

@@ -133,6 +133,7 @@ def round_trip(state: State) -> State:
     for name, array in state.arrays.items():
         expect(isinstance(array, np.ndarray), f"state().arrays[{name!r}] is {type(array).__name__}, not a numpy array")
         expect(array.dtype.kind in "biuf", f"state().arrays[{name!r}] has dtype {array.dtype}: numbers only")
+        expect(np.isfinite(array).all(), f"state().arrays[{name!r}] holds NaN or infinity, which no artifact keeps")
         expect(not _is_pickle(array), f"state().arrays[{name!r}] holds a pickle: loading it would run its code")
     arrays = {name: np.array(array, order="C") for name, array in state.arrays.items()}
     return State(values=values, arrays=load(save(arrays)))
