@@ -14,7 +14,7 @@ again on both and is judged on test, whole catalogue. Intervals are 95 % bootstr
 seconds, of the second learning and of ranking ten items for every request of the test; *memory* is the most that the
 process took, learning twice, beyond what it held before, and *stated* the model's own bound. **Cut**: the time was up
 before its own end, so the figure is that of too few epochs or trials. Nothing was tuned on these tests: defaults come
-from validation on ml-100k and ml-1m, searches from validation.
+from validation on ml-100k and ml-1m (those of item-kNN on all of these logs but ml-1m), searches from validation.
 """
 
 ANCHORS = {
