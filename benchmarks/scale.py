@@ -15,7 +15,6 @@ Of all other models it is told whether they are refused, by the sentence with wh
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import multiprocessing
 import sys
@@ -30,7 +29,7 @@ from memory import generated, shortened
 from recsmith.contracts.config import Choice
 from recsmith.contracts.data import ABSENT
 from recsmith.inference.ranking import rank
-from recsmith.study.memory import lack_of_memory, memory_here, sizes_of
+from recsmith.study.memory import give_back, lack_of_memory, memory_here, sizes_of
 from recsmith.study.prepare import learn, prepare
 from recsmith.wiring.plugins import load_plugins
 
@@ -70,7 +69,7 @@ class Peak:
 
     def __init__(self) -> None:
         gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
+        give_back()
         self.before = _resident("VmRSS")
         self.next()
 

@@ -33,7 +33,7 @@ from recsmith.evaluation.judge import judge
 from recsmith.inference.ranking import rank
 from recsmith.search.suggest import defaults, read
 from recsmith.search.threads import threads_for
-from recsmith.study.memory import sizes_of
+from recsmith.study.memory import give_back, sizes_of
 from recsmith.study.refit import learn_again
 from recsmith.study.setup import Setup, set_up
 from recsmith.study.study import run_study
@@ -137,6 +137,7 @@ def measured(cell: Cell, data: Path, minutes: float, folder: Path) -> dict[str, 
     searched = time.monotonic() - begun
     setup.split.sealed.release("the search is over")
     fold = setup.split.sealed.open()
+    give_back()
     started = time.monotonic()
     prepared = learn_again(best, fold, setup)
     fit = time.monotonic() - started
@@ -148,7 +149,7 @@ def measured(cell: Cell, data: Path, minutes: float, folder: Path) -> dict[str, 
         prepared.serving, fold, setup.metrics, registry, scenario=plan.scenario, mask_seen=plan.mask_seen
     ).intervals(1)
     spec = registry.spec("models", cell.model)
-    stated = spec.memory(registry.config("models", best.configuration), sizes_of(fold)) if spec.memory else None
+    stated = spec.memory(registry.config("models", best.configuration), sizes_of(fold, prepared.content)) if spec.memory else None
     return {
         "figures": {name: [figure.value, figure.low, figure.high] for name, figure in found.items()},
         "requests": len(fold.holdout),

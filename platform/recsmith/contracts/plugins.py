@@ -138,7 +138,8 @@ class Sizes:
     items: int  # I
     interactions: int  # N
     longest: int  # interactions of the longest history
-    width: int = 0  # F, features of an item in its encoded columns
+    features: int = 0  # F, in the encoded columns of the items
+    width: int = 0  # W, numbers of an item that are stored of them: F where they are dense
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def prepare(
     Raises:
         MemoryError: by its own word the model would not fit into the memory of this machine.
     """
-    config = _fitting(configuration, fold, registry)
+    config = _fitting(configuration, fold, registry, {})
     content = {table: encode(fold, wanted, registry, cache) for table, wanted in wanted_content(config).items()}
     return built(configuration, fold, registry, content, seed=seed, device=device)
 
@@ -84,7 +84,7 @@ def built(
 ) -> Prepared:
     """As `prepare`, of columns that are encoded already."""
     spec: ModelSpec = registry.spec("models", configuration.name)
-    config = _fitting(configuration, fold, registry)
+    config = _fitting(configuration, fold, registry, content)
     context = registry.context(
         item_counts=fold.train.counts,
         users=fold.train.users,
@@ -110,11 +110,11 @@ def build(spec: ModelSpec, config: Config, context: BuildContext) -> tuple[Any, 
     return adapted if spec.examples == "tasks" else model, adapted
 
 
-def _fitting(configuration: Choice, fold: Fold, registry: Registry) -> Config:
-    """The settings, once they are known to fit into memory."""
+def _fitting(configuration: Choice, fold: Fold, registry: Registry, content: Mapping[Table, Encoded]) -> Config:
+    """The settings, once they are known to fit into memory, as far as the columns are encoded."""
     spec: ModelSpec = registry.spec("models", configuration.name)
     config = registry.config("models", configuration)
-    if (lack := lack_of_memory(spec, config, sizes_of(fold), memory_here())) is not None:
+    if (lack := lack_of_memory(spec, config, sizes_of(fold, content), memory_here())) is not None:
         raise MemoryError(f"{spec.name}: {lack}")
     return config
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recsmith.contracts.errors import PluginError
 from recsmith.search.probe import load_named
+from recsmith.study.memory import give_back
 from recsmith.study.trial import run_trial
 from recsmith.wiring.plugins import LoadedPlugins, load_plugins
 
@@ -30,6 +31,8 @@ def run_planned(plan: TrialPlan, fold: Fold, report: Report) -> TrialResult:
         elif isinstance(error, PluginError) and (lacking := _lacking(plan, loaded)):
             error.add_note(f"node {gethostname()} came without {lacking}: install there what the driver has")
         raise
+    finally:
+        give_back()
 
 
 @lru_cache(maxsize=1)

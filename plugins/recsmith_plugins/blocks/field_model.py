@@ -154,10 +154,11 @@ class FieldModel:
     A user that training has not seen has recent items only, an item its columns. In training the item of a pair is left
     out of the user's recent items. Where ratings are judged, logits are ratings, cut to their range at serving.
 
-    Memory: that of `pairs_bytes` for V (U + 2 I + F) and the layers' parameters, and of `content_bytes` for F stored
-    numbers of an item. Where histories are read, 52 bytes for each of the last T interactions of a user, and 64 T for
-    each user of a batch or chunk of requests. 32 V for each of those users and for each item of which a batch needs
-    the vector, 8 for each number of the items' halves, 8 for each number of the deep part that is held at once.
+    Memory: that of `pairs_bytes` for V (U + 2 I + F) and the layers' parameters for F features, and of `content_bytes`
+    for W stored numbers of an item. Where histories are read, 52 bytes for each of the last T interactions of a user,
+    and 64 T for each user of a batch or chunk of requests. 32 V for each of those users and for each item of which a
+    batch needs the vector, 8 for each number of the items' halves, 8 for each number of the deep part that is held at
+    once.
     """
 
     def __init__(self, make: Callable[[], FieldNetwork], config: FieldsConfig, context: BuildContext) -> None:
@@ -287,8 +288,8 @@ def peak_bytes(footprint: Footprint, config: Settings, sizes: Sizes) -> float:
     """Bytes at most at the peak of learning and of scoring a chunk: see `FieldModel`."""
     training, V, T = config.training, footprint.vectors, min(config.fields.length, sizes.longest)
     read = config.fields.history != "none"
-    parameters = V * (sizes.users + sizes.items * (1 + read) + sizes.width) + footprint.weights
-    parameters += footprint.crosses * (sizes.items + sizes.width)
+    parameters = V * (sizes.users + sizes.items * (1 + read) + sizes.features) + footprint.weights
+    parameters += footprint.crosses * (sizes.items + sizes.features)
     batch = min(training.batch_size, sizes.interactions)
     asking = max(batch, min(sizes.users, SCORES // (4 * sizes.items) + 1))
     recent = read * (52 * min(sizes.interactions, T * sizes.users) + 64 * T * asking)

@@ -58,7 +58,7 @@ class ContentBoostedKNN:
     weighted by cosine, and a new item has theirs alone. The catalogue is never squared: a block of items at a time.
 
     Memory, in bytes: 64 for each interaction, 72 for each neighbour that is kept (or lookalike, if they are more) and
-    16 for each of the F stored numbers of an item, 64 for each similarity of a block, thrice the scores of a chunk, and
+    16 for each of the W stored numbers of an item, 64 for each similarity of a block, thrice the scores of a chunk, and
     `BASE`.
     """
 

@@ -31,7 +31,7 @@ class ContentKNN:
 
     Nothing is learnt but the features, so an item that nobody took yet is scored like any other.
 
-    Memory, in bytes: 12 for each of an item's F stored numbers, six times the scores of a chunk, and `BASE`.
+    Memory, in bytes: 12 for each of an item's W stored numbers, six times the scores of a chunk, and `BASE`.
     """
 
     config: ContentKNNConfig

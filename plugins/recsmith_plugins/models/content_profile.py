@@ -53,7 +53,7 @@ class ContentProfile:
     "logistic" maximises the penalised likelihood of the items taken against a fixed sample of 256 items that stands for
     all (whoever took one of them is not told apart), by Newton steps, in the `dim` strongest directions alone.
 
-    Memory, in bytes: for each item 16 for each of its F stored numbers and 40 for each of D directions, 48 for each
+    Memory, in bytes: for each item 16 for each of its W stored numbers and 40 for each of D directions, 48 for each
     pair of items in the longest history, fourteen times the scores of a chunk, and `BASE`.
     """
 
@@ -202,7 +202,7 @@ def build(config: ContentProfileConfig, context: BuildContext) -> ContentProfile
 
 def memory(config: ContentProfileConfig, sizes: Sizes) -> float:
     """Bytes at most: see `ContentProfile`."""
-    D = min(config.dim, sizes.width) + 1
+    D = min(config.dim, sizes.features) + 1
     longest = min(sizes.longest, sizes.items)
     items = (16 * sizes.width + 40 * D) * sizes.items
     return BASE + items + 48 * longest**2 + 14 * chunk_bytes(sizes)

@@ -64,7 +64,7 @@ class EASEContent:
     Z = (FF' + smoothing)^-1 F f. A new item in a history stands for the same mixture Z of known ones.
 
     Memory, in bytes: 24 I^2 (B and two matrices of float64 at a time), 24 for each interaction and for each of an
-    item's F stored numbers, thrice the scores of a chunk, and `BASE`.
+    item's W stored numbers, thrice the scores of a chunk, and `BASE`.
     """
 
     config: EASEContentConfig

@@ -23,7 +23,7 @@ class IALSConfig(Config):
     """Settings. The confidence of an interaction is 1 + alpha x weight; `regularization` is the factors' L2 penalty."""
 
     factors: Annotated[int, Int(8, 256, log=True)] = 64
-    regularization: Annotated[float, Float(1e-3, 1e3, log=True)] = 1.0
+    regularization: Annotated[float, Float(1e-3, 1e3, log=True)] = 10.0
     alpha: Annotated[float, Float(0.1, 100.0, log=True)] = 1.0
     iterations: Annotated[int, Int(5, 30)] = 15
     weighted: Annotated[bool, Categorical((False, True))] = False  # repeats and the weights of events count

@@ -46,7 +46,7 @@ class IALSContent:
     took the item. Users are solved for these factors, with the items of the training rows as the others.
 
     Memory, in bytes: as `IALS` 20 for each interaction, 8 D for each user, 64 D^2 for one user, thrice the
-    scores of a chunk, and `BASE`; 48 D + 28 F for each item, F stored numbers of features, and 48 D F to regress.
+    scores of a chunk, and `BASE`; 48 D + 28 W for each item of W stored numbers, and 48 D F to regress.
     """
 
     config: IALSContentConfig
@@ -99,9 +99,9 @@ def build(config: IALSContentConfig, context: BuildContext) -> IALSContent:
 
 def memory(config: IALSContentConfig, sizes: Sizes) -> float:
     """Bytes at most: see `IALSContent`."""
-    D, F = config.factors, sizes.width
+    D = config.factors
     users = 8 * D * sizes.users + 64 * D**2
-    items = (48 * D + 28 * F) * sizes.items + 48 * D * F
+    items = (48 * D + 28 * sizes.width) * sizes.items + 48 * D * sizes.features
     return BASE + 20 * sizes.interactions + users + items + 3 * chunk_bytes(sizes)
 
 

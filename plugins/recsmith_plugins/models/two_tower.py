@@ -90,12 +90,13 @@ class Network(nn.Module):
 class TwoTower:
     """Scores are the products of the last position's query with the items' vectors, plus a bias of the seen ones.
 
-    Memory, in bytes: `LEARNT` for each of (D + 1) I + D (F + 16 D) parameters (and D U for identities of users), what
-    `content_bytes` says of F stored numbers of an item, and `BASE`. In learning, for each of the B T positions of a
-    batch 4 D H + 128, where H is 16, and 16 + 4 expansion more for each layer of a history that is no mean; for each
-    item of which a batch needs the vector 4 (6 F + 12 D); 128 for each window, `SHUFFLED` for each interaction, 24 for
-    each logit that is judged at once. In scoring, 4 D H for each position of 256 histories, 8 D for each item and four
-    times the scores of a chunk. Columns of users, and encoders that learn with the model, come on top.
+    Memory, in bytes: `LEARNT` for each of (D + 1) I + D (F + 16 D) parameters for F features (and D U for identities of
+    users), what `content_bytes` says of W stored numbers of an item, and `BASE`. In learning, for each of the B T
+    positions of a batch 4 D H + 128, where H is 16, and 16 + 4 expansion more for each layer of a history that is no
+    mean; for each item of which a batch needs the vector 4 (6 W + 12 D); 128 for each window, `SHUFFLED` for each
+    interaction, 24 for each logit that is judged at once. In scoring, 4 D H for each position of 256 histories, 8 D for
+    each item and four times the scores of a chunk. Columns of users, and encoders that learn with the model, come on
+    top.
     """
 
     def __init__(self, config: TwoTowerConfig, context: BuildContext) -> None:
@@ -162,7 +163,7 @@ def build(config: TwoTowerConfig, context: BuildContext) -> TwoTower:
 
 def memory(config: TwoTowerConfig, sizes: Sizes) -> float:
     """Bytes at most: see `TwoTower`."""
-    D, F, training = config.dim, sizes.width, config.training
+    D, F, W, training = config.dim, sizes.features, sizes.width, config.training
     with_content = bool(F or config.content.encoders)
     parameters = (D + 1) * sizes.items + D * (F + 16 * D) + D * sizes.users * config.user_ids
     T = min(config.max_length, sizes.longest + 1)
@@ -170,10 +171,10 @@ def memory(config: TwoTowerConfig, sizes: Sizes) -> float:
     positions = min(training.batch_size, windows) * T
     kept = 4 * D * (16 + _layers(config.history))
     rows = rows_at_once(positions, training, sizes.items)
-    batch = positions * (kept + 128) + 4 * rows * (6 * F + 12 * D) + 24 * logits_at_once(training, sizes.items)
+    batch = positions * (kept + 128) + 4 * rows * (6 * W + 12 * D) + 24 * logits_at_once(training, sizes.items)
     learning = batch + 128 * windows + SHUFFLED * sizes.interactions
     scoring = min(CHUNK, sizes.users) * T * kept + 8 * D * sizes.items + 4 * chunk_bytes(sizes)
-    content = content_bytes(sizes.items, F, config.tower.lookalikes) if with_content else 0.0
+    content = content_bytes(sizes.items, W, config.tower.lookalikes) if with_content else 0.0
     return BASE + LEARNT * parameters + content + max(learning, scoring)
 
 

@@ -78,9 +78,9 @@ class VBPR:
     Differs from the paper: latent vectors of items are left out at random in training, and the content may be of any
     columns and encoders, also such as learn with the model.
 
-    Memory: that of `pairs_bytes` for (D + C) U + (D + 1) I + C (F + C) parameters, of `content_bytes` for F stored
-    numbers of an item, and 4 (6 F + 12 (D + C)) bytes for each item of which a batch needs the vector. Encoders that
-    learn with the model come on top.
+    Memory: that of `pairs_bytes` for (D + C) U + (D + 1) I + C (F + C) parameters for F features, of `content_bytes`
+    for W stored numbers of an item, and 4 (6 W + 12 (D + C)) bytes for each item of which a batch needs the vector.
+    Encoders that learn with the model come on top.
     """
 
     def __init__(self, config: VBPRConfig, context: BuildContext) -> None:
@@ -149,10 +149,10 @@ def build(config: VBPRConfig, context: BuildContext) -> VBPR:
 
 def memory(config: VBPRConfig, sizes: Sizes) -> float:
     """Bytes at most: see `VBPR`."""
-    D, C, F = config.dim, config.content_dim, sizes.width
-    parameters = (D + C) * sizes.users + (D + 1) * sizes.items + C * (F + C)
+    D, C, W = config.dim, config.content_dim, sizes.width
+    parameters = (D + C) * sizes.users + (D + 1) * sizes.items + C * (sizes.features + C)
     rows = rows_at_once(config.training.batch_size, config.training, sizes.items)
-    content = content_bytes(sizes.items, F, 0) + 4 * rows * (6 * F + 12 * (D + C))
+    content = content_bytes(sizes.items, W, 0) + 4 * rows * (6 * W + 12 * (D + C))
     return content + pairs_bytes(parameters, D + C, config.training, sizes)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tracemalloc
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,7 +17,6 @@ from recsmith.testing.conformance.subject import NotApplicableError, expect
 from recsmith.testing.logs import fold_of, histories_of
 
 if TYPE_CHECKING:
-    from recsmith.study.prepare import Prepared
     from recsmith.testing.conformance.subject import Subject
 
 CATALOGUES = (400, 800, 1600)
@@ -80,7 +78,7 @@ def _used(subject: Subject, items: int) -> _Used:
     kept, moments = (sum(array.nbytes for array in state.arrays.values()) for state in states)
     learnt = _parameters(model) + kept + 2 * moments if prepared.training else 0
     told = len(json.dumps(states[0].values, default=repr))
-    sizes = replace(sizes_of(fold), width=_width(prepared))
+    sizes = sizes_of(fold, prepared.content)
     stated = None if subject.spec.memory is None else float(subject.spec.memory(prepared.config, sizes))
     return _Used(items, peak + told, max(peak, learnt), stated)
 
@@ -90,14 +88,3 @@ def _parameters(model: Any) -> int:
     parameters = list(model.module.parameters())
     gradients = [each.grad for each in parameters if each.grad is not None]
     return sum(int(each.nbytes) for each in (*parameters, *gradients))
-
-
-def _width(prepared: Prepared) -> int:
-    """Stored numbers of an item in its encoded columns, rounded up."""
-    if "items" not in prepared.content:
-        return 0
-    content = prepared.content["items"].content
-    columns = content.features.values()
-    return math.ceil(
-        sum(each.size if isinstance(each, np.ndarray) else 2 * each.nnz for each in columns) / content.rows
-    )
