@@ -149,7 +149,11 @@ def measured(cell: Cell, data: Path, minutes: float, folder: Path) -> dict[str, 
         prepared.serving, fold, setup.metrics, registry, scenario=plan.scenario, mask_seen=plan.mask_seen
     ).intervals(1)
     spec = registry.spec("models", cell.model)
-    stated = spec.memory(registry.config("models", best.configuration), sizes_of(fold, prepared.content)) if spec.memory else None
+    stated = (
+        spec.memory(registry.config("models", best.configuration), sizes_of(fold, prepared.content))
+        if spec.memory
+        else None
+    )
     return {
         "figures": {name: [figure.value, figure.low, figure.high] for name, figure in found.items()},
         "requests": len(fold.holdout),

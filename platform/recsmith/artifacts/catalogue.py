@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsmith.contracts.artifact import Manifest
-    from recsmith.contracts.data import Fold, LongArray
+    from recsmith.contracts.data import BoolArray, Fold, LongArray
 
 ALIGNED = {"timestamp": pa.int64(), "value": pa.float32(), "weight": pa.float32()}  # beside item_num, where present
 LARGEST_EXPANSION = 1000  # times the file's size that its content may take in memory
@@ -36,12 +36,22 @@ class Catalogue:
     histories: Histories  # of U lists
     counts: LongArray  # [I] interactions per item in training
     ordered: bool
+    candidates: BoolArray | None = None  # [I] which may be recommended, where not all
 
 
 def catalogue_of(fold: Fold) -> Catalogue:
     """What the training rows of a fold know."""
     train = fold.train
-    return Catalogue(fold.item_ids, fold.user_ids, fold.items, fold.users, train.histories, train.counts, train.ordered)
+    return Catalogue(
+        fold.item_ids,
+        fold.user_ids,
+        fold.items,
+        fold.users,
+        train.histories,
+        train.counts,
+        train.ordered,
+        fold.candidates,
+    )
 
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
@@ -56,7 +66,10 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
         if (values := getattr(lists, name)) is not None:
             named[name] = pa.LargeListArray.from_arrays(offsets, pa.array(values, kind))
     pq.write_table(pa.table(named), folder / "histories.parquet", compression="zstd")
-    write_arrays(folder / "popularity.safetensors", {"counts": catalogue.counts.astype(np.int64)})
+    arrays: dict[str, npt.NDArray[Any]] = {"counts": catalogue.counts.astype(np.int64)}
+    if catalogue.candidates is not None:
+        arrays["candidates"] = catalogue.candidates.astype(np.uint8)
+    write_arrays(folder / "popularity.safetensors", arrays)
 
 
 def _write_table(path: Path, name: str, ids: npt.NDArray[Any], columns: tuple[Column, ...]) -> None:
@@ -90,10 +103,16 @@ def read_catalogue(folder: Path, manifest: Manifest) -> Catalogue:
     item_ids, items = _read_table(folder / "items.parquet", manifest.items)
     user_ids, users = _read_table(folder / "users.parquet", manifest.users)
     histories = _read_histories(folder / "histories.parquet", manifest)
-    counts = read_arrays(folder / "popularity.safetensors").get("counts")
+    arrays = read_arrays(folder / "popularity.safetensors")
+    counts, candidates = arrays.get("counts"), arrays.get("candidates")
     if counts is None or counts.shape != (manifest.items,) or counts.dtype != np.int64:
         raise ArtifactError(f"{folder / 'popularity.safetensors'}: no int64 counts of {manifest.items} items. {REMEDY}")
-    return Catalogue(item_ids, user_ids, items, users, histories, counts, manifest.ordered)
+    if candidates is not None and (candidates.shape != counts.shape or not np.isin(candidates, (0, 1)).all()):
+        raise ArtifactError(
+            f"{folder / 'popularity.safetensors'}: candidates that are no 0 or 1 of each item. {REMEDY}"
+        )
+    chosen = None if candidates is None else candidates.astype(np.bool_)
+    return Catalogue(item_ids, user_ids, items, users, histories, counts, manifest.ordered, chosen)
 
 
 def _open(path: Path, rows: int) -> pa.Table:

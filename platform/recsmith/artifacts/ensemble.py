@@ -12,7 +12,7 @@ from recsmith.inference.ranking import rank
 
 if TYPE_CHECKING:
     from recsmith.artifacts.members import Restored
-    from recsmith.contracts.data import FloatArray, Histories, IntArray, LongArray, Requests
+    from recsmith.contracts.data import BoolArray, FloatArray, Histories, IntArray, LongArray, Requests
     from recsmith.contracts.models import Model
     from recsmith.contracts.plugins import Combiner
 
@@ -29,10 +29,19 @@ class Question:
     mask_seen: bool
     exclude: Histories | None = None
     new: bool = False
+    among: BoolArray | None = None  # [I], which may be recommended; None: all
 
     def ranked(self, model: Model, k: int) -> tuple[IntArray, FloatArray]:
         """A model's lists: items [B, k] and scores [B, k], best first."""
-        return rank(model, self.requests, k, items=self.items, mask_seen=self.mask_seen, exclude=self.exclude)
+        return rank(
+            model,
+            self.requests,
+            k,
+            items=self.items,
+            mask_seen=self.mask_seen,
+            exclude=self.exclude,
+            among=self.among,
+        )
 
 
 @dataclass(frozen=True, eq=False)

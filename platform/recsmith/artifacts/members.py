@@ -79,6 +79,7 @@ class Workshop:
             users=len(self.catalogue.user_ids),
             item_content=content.get("items"),
             user_content=content.get("users"),
+            candidates=self.catalogue.candidates,
         )
 
         def part(kind: Kind, choice: Choice) -> Any:

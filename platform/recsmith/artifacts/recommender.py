@@ -163,7 +163,10 @@ class Recommender:
             histories = own if group == 0 else asked.given.take(rows)
             requests = Requests(asked.user_num[rows], histories, histories_are_training=group == 0)
             exclude = own if mask_seen and group > 0 else None
-            yield rows, source, Question(requests, k, len(self._item_num), mask_seen, exclude, new=mask is new)
+            question = Question(
+                requests, k, len(self._item_num), mask_seen, exclude, new=mask is new, among=self.catalogue.candidates
+            )
+            yield rows, source, question
 
     def _recorded(self, user_num: IntArray) -> Histories:
         """The recorded histories of users, an empty one for the unknown."""

@@ -16,7 +16,9 @@ app = typer.Typer(help="Search spaces.", no_args_is_help=True)
 Space = Annotated[str, typer.Argument(help="A name in search_spaces/, or a YAML file.")]
 Data = Annotated[str | None, typer.Option("--data", help="A log or a plan: keep what fits it.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="model.path=value, as for a study.")]
-ScenarioName = Annotated[str, typer.Option("--scenario", help="next_item, rating, cold_user or cold_item.")]
+ScenarioName = Annotated[
+    str, typer.Option("--scenario", help="next_item, rating, cold_user, cold_item, both_cold, cross_domain.")
+]
 
 
 @app.command()

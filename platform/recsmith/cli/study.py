@@ -25,7 +25,9 @@ def run(
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The study's folder.")] = None,
     trials: Annotated[int | None, typer.Option(help="How many trials.")] = None,
     time: Annotated[str | None, typer.Option(help="How long in all: 90s, 10m, 2h.")] = None,
-    scenario: Annotated[str | None, typer.Option(help="next_item, rating, cold_user or cold_item.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="next_item, rating, cold_user, cold_item, both_cold, cross_domain.")
+    ] = None,
     space: Annotated[str | None, typer.Option(help="A name in search_spaces/, or a YAML file.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="a.b=c in the plan or, model.…, the space.")

@@ -212,11 +212,24 @@ class LogColumns:
     value: DoubleArray | None  # [N]
     ordered: bool  # the row order means something (timestamps, or the plan says `order: rows`)
     split: npt.NDArray[np.int8] | None = None  # [N] what the column `split` says: TRAIN, VALID, TEST, UNUSED
+    domain: npt.NDArray[Any] | None = None  # [N] of str: the domain of the item, "" for one that has none
 
     @property
     def user_counts(self) -> LongArray:
         """Interactions per user, [U]."""
         return np.bincount(self.user).astype(np.int64)
+
+    def take(self, rows: LongArray | BoolArray) -> LogColumns:
+        """These interactions alone; codes stay as they are."""
+        return replace(
+            self,
+            user=self.user[rows],
+            item=self.item[rows],
+            timestamp=None if self.timestamp is None else self.timestamp[rows],
+            value=None if self.value is None else self.value[rows],
+            split=None if self.split is None else self.split[rows],
+            domain=None if self.domain is None else self.domain[rows],
+        )
 
     def places(self, seed: int | None = None) -> LongArray:
         """The place of each interaction among those of its user, [N] from 0: in log order, or shuffled by `seed`."""
@@ -298,6 +311,7 @@ class Fold:
     item_ids: npt.NDArray[Any]  # [I] of str
     items: tuple[Column, ...] = ()  # columns of the item table, [I] each
     users: tuple[Column, ...] = ()  # columns of the user table, [U] each
+    candidates: BoolArray | None = None  # [I] which may be recommended, where not all: those of the target domain
     split_hash: str = ""  # sha256 over the assignment of every interaction; equal on every machine
     capabilities: frozenset[str] = frozenset()  # what the log offers: see Spec.needs
 

@@ -11,7 +11,9 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import Role
 
 Scenario = Literal["next_item", "rating", "cold_user", "cold_item", "both_cold", "cross_domain", "streaming"]
-OPEN_SCENARIOS: tuple[Scenario, ...] = ("next_item", "rating", "cold_user", "cold_item")
+OPEN_SCENARIOS: tuple[Scenario, ...] = (
+    *("next_item", "rating", "cold_user", "cold_item", "both_cold", "cross_domain"),
+)
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -63,6 +65,7 @@ class Columns(Part):
     timestamp: str | None = None  # "none" (any case) ignores a timestamp column that is there
     value: str | None = None  # a rating or a count; "none" ignores it
     event: str | None = None  # event type
+    domain: str | None = None  # of the item: a column of the log or of the item table; "none" ignores it
     event_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     items: dict[str, Role] = Field(default_factory=dict)  # roles of item columns
     users: dict[str, Role] = Field(default_factory=dict)  # roles of user columns

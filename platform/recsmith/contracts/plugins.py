@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recsmith.contracts.config import Choice
     from recsmith.contracts.content import Content
     from recsmith.contracts.data import (
+        BoolArray,
         Column,
         DoubleArray,
         FeatureMatrix,
@@ -84,6 +85,7 @@ class BuildContext:
     part: Callable[[Kind, Choice], Any]
     item_content: Content | None = None  # the encoded item columns, where the settings hold an `ItemContent`
     user_content: Content | None = None  # the encoded user columns, where they hold a `UserContent`
+    candidates: BoolArray | None = None  # [I] the items of the target domain, in the scenario cross_domain
     ratings: RatingScale | None = None  # where the model's loss judges predicted ratings: those of the training rows
 
     @property
@@ -112,8 +114,8 @@ class Spec:
 
     `needs`: what must hold in the log or in the host. Of a log: "timestamps", "order" (timestamps, or `order: rows`),
     "values" (ratings), "item_features", "user_features", "small_catalogue" (at most 50,000 items), "cold_users" (the
-    split holds out whole users). A metric may need
-    "similarity", that of the items. An encoder or fuser may need "gradients": it learns with a gradient model.
+    split holds out whole users), "domains", "target_domain" (the items of one domain are to be recommended). A metric
+    may need "similarity", that of the items. An encoder or fuser may need "gradients": it learns with a gradient model.
     `offers`: what others may ask for. Models: "ranking", "ratings", "new_users", "new_items".
     Losses: "ranking", "ratings", "negatives". Meta-learners: "closed_form". Blocks: "history".
     """

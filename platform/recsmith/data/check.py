@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsmith.contracts.results import Result
-from recsmith.data.split import FEWEST
+from recsmith.data.split import FEWEST, WITH_TABLE
 
 if TYPE_CHECKING:
     from recsmith.contracts.data import Column
@@ -133,6 +133,8 @@ def _warnings(dataset: Dataset, plan: Plan, repeats: float, short: float) -> lis
         warnings.append("all timestamps are equal, so the order is that of the rows.")
     if plan.scenario == "rating" and dataset.value is None:
         warnings.append("the scenario rating needs ratings, and the log has none.")
-    if plan.scenario == "cold_item" and not dataset.items:
-        warnings.append("the scenario cold_item needs an item table, and the log has none.")
+    if plan.scenario in WITH_TABLE and not dataset.items:
+        warnings.append(f"the scenario {plan.scenario} needs an item table, and the log has none.")
+    if plan.scenario == "cross_domain" and dataset.domain is None:
+        warnings.append("the scenario cross_domain needs domains, and the log has none: `data.columns.domain`.")
     return warnings

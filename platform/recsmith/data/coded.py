@@ -46,6 +46,7 @@ class Dataset:
     items: tuple[Column, ...] = ()  # [I] each
     users: tuple[Column, ...] = ()  # [U] each
     in_table: BoolArray | None = None  # [I]
+    domain: ObjectArray | None = None  # [I] of str: the domain of each item, "" for one that has none
     source: str = ""
     reader: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)  # role -> name of the column in use
@@ -66,6 +67,7 @@ class Dataset:
             value=self.value,
             ordered=self.ordered,
             split=self.split,
+            domain=None if self.domain is None else self.domain[self.item],
         )
 
     @property
@@ -77,6 +79,7 @@ class Dataset:
             "values": self.value is not None,
             "split": self.split is not None,
             "item_features": any(column.role != "id" for column in self.items),
+            "domains": self.domain is not None,
             "user_features": any(column.role != "id" for column in self.users),
         }
         return frozenset(name for name, there in offers.items() if there)
@@ -119,6 +122,8 @@ def fingerprint(dataset: Dataset) -> str:
         digest.update(json.dumps(ids.tolist()).encode())
     for array in (dataset.user, dataset.item, dataset.timestamp, dataset.value, dataset.weight):
         digest.update(b"absent" if array is None else np.ascontiguousarray(array).tobytes())
+    if dataset.domain is not None:
+        digest.update(json.dumps(dataset.domain.tolist()).encode())
     for column in (*dataset.items, *dataset.users, *dataset.context):
         digest.update(f"{column.name}\0{column.role}".encode())
         digest.update(content(column))

@@ -13,7 +13,7 @@ from recsmith.contracts.data import MEDIA, Column
 from recsmith.contracts.errors import DataError, PlanError
 from recsmith.contracts.plugins import RawTables
 from recsmith.data.coded import Dataset, fingerprint, spread
-from recsmith.data.names import SET_APART, Assigned, assign, key_column
+from recsmith.data.names import IGNORED, SET_APART, Assigned, assign, key_column
 from recsmith.data.roles import columns_of, infer, shaped
 from recsmith.data.values import Place, complete_numbers, identifiers, labels, missing, moments
 
@@ -131,6 +131,7 @@ def assemble(raw: RawTables, plan: DataPlan, reader: str, *, whole: bool = True)
         items=() if items is None else items.aligned(item_ids),
         users=() if users is None else users.aligned(user_ids),
         in_table=None if items is None else items.among(item_ids),
+        domain=_domains(frame, names, plan.columns.domain, item, item_ids, items) if whole else None,
         source=plan.source,
         reader=reader,
         columns=names.named,
@@ -275,6 +276,38 @@ def _labels(frame: pd.DataFrame, names: Assigned, origin: str) -> tuple[npt.NDAr
         return labels(frame[SET_APART], Place(origin, SET_APART)), ""
     except DataError as error:
         return None, str(error)
+
+
+def _domains(
+    frame: pd.DataFrame, names: Assigned, stated: str | None, item: IntArray, ids: ObjectArray, items: _Table | None
+) -> ObjectArray | None:
+    """The domain of every item, [I] of str: in the log that of its first interaction, else its cell in the item table.
+
+    None where the column that was guessed names one domain only.
+
+    Raises:
+        DataError: the plan names a column that neither has, or that names one domain only.
+    """
+    found = np.full(len(ids), "", object)
+    name = names.domain or stated
+    if names.domain is not None:
+        series = frame[names.domain]
+        there = np.flatnonzero(~missing(series))[::-1]  # so that the first one stays
+        codes, domains = identifiers(series.iloc[there], Place(names.origin, names.domain))
+        found[item[there]] = domains[codes]
+    elif stated is not None and stated.lower() != IGNORED:
+        columns = {} if items is None else {column.name: column for column in items.aligned(ids)}
+        if stated not in columns or columns[stated].role != "category":
+            raise DataError(
+                f"{names.origin}: neither the log nor the item table has a column {stated!r} of categories, which "
+                "`data.columns.domain` names. In the item table give it the role: `data.columns.items`."
+            )
+        found[:] = ["" if cell is None else cell for cell in columns[stated].values.tolist()]  # noqa: PD011 - ours
+    if len(set(found.tolist()) - {""}) > 1:
+        return found
+    if stated is not None and stated.lower() != IGNORED:
+        raise DataError(f"{names.origin}: the column {name!r} names fewer than two domains, and it takes two.")
+    return None
 
 
 def _context(frame: pd.DataFrame, roles: Mapping[str, Role], origin: str, base: Path | None) -> tuple[Column, ...]:

@@ -30,6 +30,7 @@ def numbered(
     *,
     with_table: bool = False,
     without: BoolArray | None = None,
+    domain: str | None = None,
     split_hash: str = "",
 ) -> Fold:
     """Number one view of the log.
@@ -41,6 +42,7 @@ def numbered(
         support: those known before the request but not learnt from, [N].
         with_table: the catalogue also holds the items of the item table.
         without: but not these of them, [items].
+        domain: the items of this domain are the candidates; None: all.
         split_hash: recorded in the fold.
     """
     rows = np.flatnonzero(train)
@@ -59,7 +61,11 @@ def numbered(
     context = tuple(column.take(rows) for column in dataset.context)
     holdout = _holdout(dataset, train, target, support, user_num, item_num, histories)
     small = {"small_catalogue"} if len(items) <= SMALL_CATALOGUE else set()
-    cold = {"cold_users"} if (holdout.requests.user_num == ABSENT).any() else set()
+    offered = {"cold_users"} if (holdout.requests.user_num == ABSENT).any() else set()
+    candidates = None
+    if domain is not None and dataset.domain is not None:
+        candidates = dataset.domain[items] == domain
+        offered |= {"target_domain"}
     fold = Fold(
         train=Interactions(histories, len(users), len(items), dataset.ordered, context),
         holdout=holdout,
@@ -67,8 +73,9 @@ def numbered(
         item_ids=dataset.item_ids[items],
         items=tuple(column.take(items) for column in dataset.items),
         users=tuple(column.take(users) for column in dataset.users),
+        candidates=candidates,
         split_hash=split_hash,
-        capabilities=dataset.capabilities | small | cold,
+        capabilities=dataset.capabilities | small | offered,
     )
     _protect(fold)
     return fold

@@ -27,6 +27,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {  # compared without case and punctuati
     ),
     "value": ("rating", "ratings", "value", "score", "stars", "overall", "count", "plays", "playcount"),
     "event": ("event", "eventtype", "action", "behavior", "behaviour", "interactiontype"),
+    "domain": ("domain",),
 }
 IGNORED = "none"  # what the plan says to leave an optional column aside
 SET_APART = "split"  # a column of labels that some logs carry; only a splitter that needs it uses it
@@ -42,7 +43,9 @@ class Assigned:
     timestamp: str | None
     value: str | None
     event: str | None
+    domain: str | None  # of the log; one of the item table stands in the plan alone
     notes: tuple[str, ...]
+    origin: str
 
     @property
     def named(self) -> dict[str, str]:
@@ -73,6 +76,9 @@ def assign(columns: Sequence[str], plan: Columns, origin: str) -> Assigned:
     notes = []
     for role in SPELLINGS:
         stated: str | None = getattr(plan, role)
+        if role == "domain" and stated not in (None, *columns):
+            taken[role] = None  # it may be a column of the item table
+            continue
         if stated is not None:
             taken[role] = _stated(role, stated, columns, origin)
             continue
@@ -86,7 +92,9 @@ def assign(columns: Sequence[str], plan: Columns, origin: str) -> Assigned:
         raise DataError(f"{origin}: the column {user!r} cannot be both user and item.")
     if SET_APART in columns and SET_APART not in plan.context:
         notes.append(f"the column {SET_APART!r} is not used, unless the plan says `split: published`.")
-    return Assigned(user, item, taken["timestamp"], taken["value"], taken["event"], tuple(notes))
+    return Assigned(
+        user, item, taken["timestamp"], taken["value"], taken["event"], taken["domain"], tuple(notes), origin
+    )
 
 
 def _named(plan: Columns) -> set[str | None]:

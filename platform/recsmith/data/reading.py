@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def reading_of(dataset: Dataset, plan: DataPlan) -> Reading:
     """What `plan` said of the log and what was found in it; roles of table columns stand with the columns."""
-    found = {role: dataset.columns.get(role, IGNORED) for role in ("user", "item", "timestamp", "value")}
+    found = {role: dataset.columns.get(role, IGNORED) for role in ("user", "item", "timestamp", "value", "domain")}
     event = dataset.columns.get("event", IGNORED) if plan.columns.event_weights else IGNORED
     columns = plan.columns.model_copy(update={**found, "event": event, "items": {}, "users": {}, "context": {}})
     return Reading(columns=columns, min_value=plan.filter.min_value, order=plan.order)

@@ -28,6 +28,8 @@ USUAL: dict[Scenario, str] = {  # the splitter of a scenario whose plan names no
     "rating": "random_ratio",
     "cold_user": "cold_user",
     "cold_item": "cold_item",
+    "both_cold": "both_cold",
+    "cross_domain": "cross_domain",
 }
 WITH_TABLE: tuple[Scenario, ...] = ("cold_item", "both_cold")  # their catalogue holds the items of the item table
 FEWEST = 3  # interactions of a user who is judged
@@ -41,6 +43,7 @@ class Sealed:
     _dataset: Dataset = field(repr=False)
     _assignment: npt.NDArray[np.int8] = field(repr=False)
     _with_table: bool
+    _domain: str | None
     _hash: str
     _released: str | None = None
 
@@ -55,7 +58,14 @@ class Sealed:
             StudyError: the search has not ended.
         """
         self._refuse_early()
-        return _fold(self._dataset, self._assignment, sealed=True, with_table=self._with_table, split_hash=self._hash)
+        return _fold(
+            self._dataset,
+            self._assignment,
+            sealed=True,
+            with_table=self._with_table,
+            domain=self._domain,
+            split_hash=self._hash,
+        )
 
     def everything(self) -> Fold:
         """Every interaction to learn from, nothing held out.
@@ -65,7 +75,7 @@ class Sealed:
         """
         self._refuse_early()
         every = np.ones(len(self._dataset), bool)
-        return numbered(self._dataset, every, with_table=self._with_table, split_hash=self._hash)
+        return numbered(self._dataset, every, with_table=self._with_table, domain=self._domain, split_hash=self._hash)
 
     def _refuse_early(self) -> None:
         if self._released is None:
@@ -104,12 +114,13 @@ def make_split(dataset: Dataset, plan: Plan, registry: Registry) -> Split:
     with_table = plan.scenario in WITH_TABLE
     judged = {name: _judged(dataset, assignment, sealed=name == "test", choice=choice) for name in ("valid", "test")}
     own_hash = _search_hash(dataset, assignment)
-    search = _fold(dataset, assignment, sealed=False, with_table=with_table, split_hash=own_hash)
+    domain = _target_domain(dataset, assignment, choice) if plan.scenario == "cross_domain" else None
+    search = _fold(dataset, assignment, sealed=False, with_table=with_table, domain=domain, split_hash=own_hash)
     _refuse_unseen(search, dataset, choice)
     named = split_hash(dataset, assignment)
     return Split(
         search=search,
-        sealed=Sealed(dataset, assignment, with_table, named),
+        sealed=Sealed(dataset, assignment, with_table, domain, named),
         hash=named,
         splitter=Choice(name=choice.name, params=settings.model_dump()),
         judged=judged,
@@ -147,11 +158,42 @@ def _masks(assignment: npt.NDArray[np.int8], *, sealed: bool) -> tuple[BoolArray
 
 
 def _fold(
-    dataset: Dataset, assignment: npt.NDArray[np.int8], *, sealed: bool, with_table: bool, split_hash: str
+    dataset: Dataset,
+    assignment: npt.NDArray[np.int8],
+    *,
+    sealed: bool,
+    with_table: bool,
+    domain: str | None,
+    split_hash: str,
 ) -> Fold:
     train, target, support = _masks(assignment, sealed=sealed)
     unborn = None if sealed or not with_table else _only_in_test(dataset, assignment)
-    return numbered(dataset, train, target, support, with_table=with_table, without=unborn, split_hash=split_hash)
+    return numbered(
+        dataset,
+        train,
+        target,
+        support,
+        with_table=with_table,
+        without=unborn,
+        domain=domain,
+        split_hash=split_hash,
+    )
+
+
+def _target_domain(dataset: Dataset, assignment: npt.NDArray[np.int8], choice: Choice) -> str:
+    """The domain of everything that is held out.
+
+    Raises:
+        PlanError: there are several.
+    """
+    held_out = np.isin(assignment, (VALID, TEST))
+    found = set() if dataset.domain is None else set(dataset.domain[dataset.item[held_out]].tolist())
+    if len(found) != 1:
+        raise PlanError(
+            f"split {choice.name}: the interactions held out are of {len(found)} domains, and cross_domain judges one."
+        )
+    (name,) = found
+    return str(name)
 
 
 def _only_in_test(dataset: Dataset, assignment: npt.NDArray[np.int8]) -> BoolArray:
@@ -160,7 +202,8 @@ def _only_in_test(dataset: Dataset, assignment: npt.NDArray[np.int8]) -> BoolArr
     As candidates there they would count against whoever recommends them, though users take them, a little later.
     """
     in_test = np.isin(assignment, (TEST, TEST_SUPPORT))
-    occurs = [np.bincount(dataset.item[rows], minlength=len(dataset.item_ids)) > 0 for rows in (in_test, ~in_test)]
+    elsewhere = ~in_test & (assignment != UNUSED)
+    occurs = [np.bincount(dataset.item[rows], minlength=len(dataset.item_ids)) > 0 for rows in (in_test, elsewhere)]
     return occurs[0] & ~occurs[1]
 
 

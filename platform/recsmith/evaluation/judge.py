@@ -85,9 +85,9 @@ def judge(
     """Judge `model` on the holdout of `fold`.
 
     Lists are of the whole catalogue, without the items of the request's history when `mask_seen`; in the item-cold
-    scenarios they are of the items without any training row. One ranking to the largest cut-off serves all.
-    Cosines between items, for metrics that need them, are those of the columns of the training matrix: two items are
-    alike when the same users interacted with them. For ratings see `rated_pairs`.
+    scenarios they are of the items without any training row, in another domain of those of that domain. One ranking to
+    the largest cut-off serves all. Cosines between items, for metrics that need them, are those of the columns of the
+    training matrix: two items are alike when the same users interacted with them. For ratings see `rated_pairs`.
 
     Raises:
         PlanError: a metric is unknown or has a wrong cut-off, or ratings are to be judged where there are none.
@@ -104,7 +104,7 @@ def judge(
     items: IntArray | None = None
     scores: FloatArray | None = None
     if cuts:
-        among = fold.train.counts == 0 if scenario in ITEM_COLD else None
+        among = fold.train.counts == 0 if scenario in ITEM_COLD else fold.candidates
         items, scores = rank(model, fold.holdout.requests, max(cuts), items=catalogue, mask_seen=mask_seen, among=among)
     pairs = rated_pairs(model, fold.holdout, catalogue) if rated else None
     return _evaluation(asked, fold, items, scores, pairs)

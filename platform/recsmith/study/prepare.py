@@ -92,6 +92,7 @@ def built(
         device=device,
         item_content=content["items"].content if "items" in content else None,
         user_content=content["users"].content if "users" in content else None,
+        candidates=fold.candidates,
         ratings=_ratings(config, fold, registry),
     )
     model, serving = build(spec, config, context)

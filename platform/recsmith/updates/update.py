@@ -65,7 +65,8 @@ def update_artifact(
         frame: the newer rows as a table in memory.
 
     Raises:
-        UpdateError: the update is worse or forgets, and `settings.anyway` is not set; or nobody can be judged.
+        UpdateError: the update is worse or forgets, and `settings.anyway` is not set; or nobody can be judged; or the
+            artifact is one of the scenario cross_domain.
         RecsmithError: artifact, rows or plugins cannot be used.
     """
     started = time.monotonic()
@@ -75,6 +76,10 @@ def update_artifact(
     check_plugins(verify(Path(artifact)))
     loaded = load_plugins()
     content, recommender = open_artifact(artifact, loaded.registry)
+    if content.catalogue.candidates is not None:
+        raise UpdateError(
+            f"{artifact}: it recommends from one domain, which an update does not know: run a study anew."
+        )
     reading = content.manifest.facts.reading
     newer = read_newer(source, content.catalogue, reading, loaded.registry, changes=data, frame=frame)
     joined = join(content.catalogue, newer, by_time=reading is None or reading.order != "rows")

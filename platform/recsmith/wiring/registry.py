@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from recsmith.contracts.content import Content
-    from recsmith.contracts.data import LongArray
+    from recsmith.contracts.data import BoolArray, LongArray
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Offer = tuple[Kind, Spec]
@@ -115,6 +115,7 @@ class Registry:
         device: str = "cpu",
         item_content: Content | None = None,
         user_content: Content | None = None,
+        candidates: BoolArray | None = None,
         ratings: RatingScale | None = None,
     ) -> BuildContext:
         """A context whose `part` builds through this registry."""
@@ -123,7 +124,9 @@ class Registry:
         def part(kind: Kind, choice: Choice) -> Any:
             return self.build(kind, choice, context)
 
-        context = BuildContext(users, len(counts), counts, seed, device, part, item_content, user_content, ratings)
+        context = BuildContext(
+            users, len(counts), counts, seed, device, part, item_content, user_content, candidates, ratings
+        )
         return context
 
 

@@ -36,6 +36,8 @@ SCENARIO_NEEDS: dict[Scenario, frozenset[str]] = {
     "rating": frozenset({"ratings"}),
     "cold_user": frozenset({"ranking", "new_users"}),
     "cold_item": frozenset({"ranking", "new_items"}),
+    "both_cold": frozenset({"ranking", "new_users", "new_items"}),
+    "cross_domain": frozenset({"ranking"}),
 }
 
 BROKEN = "quarantined"  # how the reason of a plugin begins that was not left out on purpose
@@ -49,6 +51,8 @@ _REASONS = {
     "user_features": "the log has no user columns that an encoder reads",
     "small_catalogue": "the catalogue is larger than 50,000 items",
     "cold_users": "the split holds out no whole users: take the scenario cold_user, or split: cold_user",
+    "domains": "the log has no domains",
+    "target_domain": "the scenario is not cross_domain",
     "ranking": "it is not for ranking",
     "ratings": "it is not for ratings",
     "new_users": "it cannot serve users that training has not seen",

@@ -1,4 +1,7 @@
-"""A folder with `interactions.*` and, where there are, `items.*` and `users.*`; media and vectors beside them."""
+"""A folder with `interactions.*` and, where there are, `items.*` and `users.*`; media and vectors beside them.
+
+Or with `interactions_NAME.*` of several domains, whose users are the same people and whose items are not.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
     from recsmith.contracts.plugins import BuildContext, Reader
 
+DOMAIN, ITEM = "domain", "item_id"
+APART = "interactions_"  # before the name of a domain
 ENDINGS = tuple(f".{kind}{packed}" for kind in ("csv", "tsv", "parquet") for packed in ("", ".gz"))
 
 
@@ -44,6 +49,14 @@ def matches(source: object) -> bool:
     return bool(candidates(Path(source), "interactions")) or not any(Path(source).glob("*.inter"))
 
 
+def domains(folder: Path) -> list[str]:
+    """The names of the domains whose interactions stand in files of their own."""
+    if not is_folder(folder):
+        return []
+    names = (path.name.removeprefix(APART).partition(".")[0] for path in folder.glob(f"{APART}?*"))
+    return sorted({name for name in names if candidates(folder, APART + name)})
+
+
 class FolderReader:
     """Reads up to three tables of a folder; other files are left alone."""
 
@@ -58,6 +71,8 @@ class FolderReader:
         """
         folder = Path(source)
         interactions = self._one(folder, "interactions")
+        if interactions is None and domains(folder):
+            return self._by_domain(folder, domains(folder))
         if interactions is None:
             raise DataError(f"{folder}: the folder holds no interactions.csv, .tsv or .parquet (or the same with .gz).")
         items, users = self._one(folder, "items"), self._one(folder, "users")
@@ -68,6 +83,26 @@ class FolderReader:
             self._with_vectors(folder, "users", users),
             base=folder.resolve(),
             origin={name: str(path) for name, path in found.items() if path is not None},
+        )
+
+    def _by_domain(self, folder: Path, names: list[str]) -> RawTables:
+        """The domains end to end, with a column `domain`, and its name before the ids of its items."""
+        import pandas as pd
+
+        found: dict[str, list[pd.DataFrame]] = {"interactions": [], "items": []}
+        for name in names:
+            for table, frames in found.items():
+                path = self._one(folder, f"{table}_{name}")
+                if path is not None:
+                    frames.append(_of_domain(self._frame(path), name, path))
+        users = self._one(folder, "users")
+        origin = {table: f"{folder}/{table}_{{{','.join(names)}}}" for table, frames in found.items() if frames}
+        return RawTables(
+            pd.concat(found["interactions"], ignore_index=True),
+            pd.concat(found["items"], ignore_index=True) if found["items"] else None,
+            self._with_vectors(folder, "users", users),
+            base=folder.resolve(),
+            origin=origin if users is None else origin | {"users": str(users)},
         )
 
     def _one(self, folder: Path, name: str) -> Path | None:
@@ -105,6 +140,18 @@ class FolderReader:
                 cells[number] = row
             frame[column] = cells
         return frame
+
+
+def _of_domain(frame: pd.DataFrame, domain: str, path: Path) -> pd.DataFrame:
+    """The table with its item ids as DOMAIN/ID and, where it is a log, a column `domain`."""
+    if ITEM not in frame.columns:
+        raise DataError(f"{path}: a folder of several domains needs a column {ITEM!r} in each of its tables.")
+    if DOMAIN in frame.columns:
+        raise DataError(f"{path}: there is a column {DOMAIN!r}, and the file's name says a domain too. Rename one.")
+    ids = frame[ITEM]
+    named = ids.astype(str).radd(f"{domain}/").where(ids.notna(), None)
+    frame = frame.assign(**{ITEM: named})
+    return frame.assign(**{DOMAIN: domain}) if path.name.startswith(APART) else frame
 
 
 def vectors(path: Path) -> npt.NDArray[np.float32]:

@@ -56,10 +56,12 @@ def item_columns(items: int) -> tuple[Column, ...]:
 
 
 def with_needs(fold: Fold, spec: ModelSpec) -> Fold:
-    """The fold with the ratings and item columns that the model needs, where it has none: they say nothing there."""
+    """The fold with the ratings, item columns and domains that the model needs, where it has none: they say nothing."""
     missing = spec.needs - fold.capabilities
     if "item_features" in missing:
         fold = replace(fold, items=item_columns(fold.train.items))
+    if "target_domain" in missing:
+        fold = replace(fold, candidates=np.arange(fold.train.items) % 2 == 1)
     if "values" in missing:
         histories = fold.train.histories
         value = np.random.default_rng(3).integers(3, 6, len(histories.item_num)).astype(np.float32)

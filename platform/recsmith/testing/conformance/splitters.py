@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 USERS, ITEMS, EACH = 60, 40, 12  # 720 interactions, 12 of each user, at distinct moments
 FIRST_MOMENT, HOUR = 1_600_000_000, 3_600  # Unix seconds, seconds
 SEED = 7
+DOMAINS = np.array(["books", "films"], object)  # of the items in turn
 NAMES = {
     TRAIN: "TRAIN",
     VALID: "VALID",
@@ -148,6 +149,7 @@ def logs_without_time_are_split(subject: Subject) -> None:
         timestamp=None,
         value=_log().value if "values" in needs else None,
         split=_log().split if "split" in needs else None,
+        domain=_log().domain if "domains" in needs else None,
     )
     for ordered in (True,) if "order" in needs else (True, False):
         name = "with an order" if ordered else "without an order"
@@ -206,7 +208,7 @@ def _columns(user: LongArray, item: LongArray) -> LogColumns:
     timestamp = FIRST_MOMENT + HOUR * np.arange(size, dtype=np.int64)
     value = np.random.default_rng(1).integers(1, 11, size) / 2
     log = LogColumns(user.astype(np.int64), item.astype(np.int64), timestamp, value, ordered=True)
-    return replace(log, split=_published(log))
+    return replace(log, split=_published(log), domain=DOMAINS[item % 2])
 
 
 def _published(log: LogColumns) -> Labels:
@@ -249,6 +251,7 @@ def _dataset(subject: Subject) -> Dataset:
         users=(tables[0],),
         items=(tables[1],),
         in_table=np.ones(ITEMS, bool),
+        domain=DOMAINS[np.arange(ITEMS) % 2],
         source="log",
     )
 
@@ -269,7 +272,8 @@ def _absent(subject: Subject, scenarios: set[str], what: str) -> None:
     log = _log()
     labels, codes = _split(subject, log), getattr(log, what)
     for name, learnt, held in FOLDS:
-        both = np.intersect1d(codes[np.isin(labels, learnt)], codes[np.isin(labels, held)])
+        new = held if what == "user" else held[:1]  # a new user's support is of items that are known
+        both = np.intersect1d(codes[np.isin(labels, learnt)], codes[np.isin(labels, new)])
         expect(
             not len(both),
             f"{len(both)} {what}s of the {name} are also learnt from ({both[:3].tolist()} …): they are not new",
