@@ -59,7 +59,7 @@ def learnt(log: TaskLog, learner: str, registry: Registry, seed: int, **params: 
     count = params.pop("epochs", EPOCHS)
     settings = {
         "dim": 8,
-        "init_std": 0.3,
+        "tower": {"init_std": 0.3},
         "training": {**TRAINING, "epochs": max(count, 1)},
         "meta_learner": {"name": learner, "params": params},
         "tasks": {"support": 10, "query": 16},

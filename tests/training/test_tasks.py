@@ -35,7 +35,7 @@ def log(seed=0):
 def learner(name="maml", *, ratings=RATINGS, tasks=None, adapts="all", **params):
     """The adaptive MLP, its numbers doubles, with a meta-learner around it; and the context."""
     context = REGISTRY.context(item_counts=log().counts, users=USERS, seed=3, ratings=ratings)
-    settings = {"dim": 8, "hidden": 8, "context": 2, "init_std": 0.3}
+    settings = {"dim": 8, "hidden": 8, "context": 2, "tower": {"init_std": 0.3}}
     config = REGISTRY.config("models", Choice(name="adaptive_mlp", params=settings))
     model = REGISTRY.spec("models", "adaptive_mlp").build(config, context)
     params = {"adapts": adapts, **params} if name == "maml" else params

@@ -66,7 +66,9 @@ def a_block(name, **params):
     values = rng.integers(1, 6, len(items)).astype(np.float32)
     log = Interactions(Histories(np.arange(21) * 12, items, value=values), 20, 25, ordered=True)
     context = REGISTRY.context(item_counts=log.counts, users=20, seed=3, ratings=RatingScale(3.0, 1.0, 5.0))
-    config = REGISTRY.config("models", Choice(name="adaptive_mlp", params={"dim": 8, "hidden": 8, "init_std": 0.3}))
+    config = REGISTRY.config(
+        "models", Choice(name="adaptive_mlp", params={"dim": 8, "hidden": 8, "tower": {"init_std": 0.3}})
+    )
     model = REGISTRY.spec("models", "adaptive_mlp").build(config, context)
     learner = REGISTRY.build("meta_learners", Choice(name=name, params=params), context)
     around = AdaptedModel(model, learner, context, Tasks(support=4, size="fixed", query=4))

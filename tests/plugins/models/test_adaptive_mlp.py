@@ -1,13 +1,16 @@
 """The adaptive MLP: its score by hand, where it starts, and that it learns to be adapted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from recsmith.contracts.config import Choice
-from recsmith.contracts.data import ABSENT, Histories, Interactions, Requests
+from recsmith.contracts.data import ABSENT, Column, Histories, Interactions, Requests
 from recsmith.contracts.plugins import RatingScale
-from recsmith.study.prepare import build
+from recsmith.study.prepare import build, learn, prepare
+from recsmith.testing.logs import fold_of, histories_of
 from recsmith.testing.task_logs import task_log
 from recsmith.training.loop import epochs
 from recsmith.wiring.plugins import load_plugins
@@ -24,7 +27,7 @@ def made(ratings=None, **settings):
 
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_the_score_is_that_of_the_network_by_hand(layers):
-    model = made(layers=layers, init_std=0.3)
+    model = made(layers=layers, tower={"init_std": 0.3})
     with torch.no_grad():
         for parameter in model.module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
@@ -58,7 +61,7 @@ def test_it_learns_to_be_adapted_from_five_ratings():
     log, shots = task_log("linear", 0), 5
     settings = {
         "dim": 8,
-        "init_std": 0.3,
+        "tower": {"init_std": 0.3},
         "layers": 0,
         "meta_learner": {"name": "r2d2"},
         "training": {"loss": {"name": "squared_error"}, "batch_size": 32, "learning_rate": 0.02, "epochs": 15},
@@ -77,3 +80,22 @@ def test_it_learns_to_be_adapted_from_five_ratings():
     truth = np.take_along_axis(log.values, rest, axis=1)
     wrong = ((np.take_along_axis(scores, rest, axis=1) - truth) ** 2).mean()
     assert wrong < 0.4 * truth.var()
+
+
+def test_an_item_that_nobody_took_is_known_by_its_columns():
+    """Items are of four groups, which users like or dislike: in two ratings of a new user her taste shows."""
+    rng = np.random.default_rng(0)
+    group, taste = np.arange(40) % 4, rng.choice((1.0, 5.0), (300, 4))
+    lists = [rng.permutation(36)[:12] for _ in taste]
+    values = [likes[group[row]] for likes, row in zip(taste, lists, strict=True)]
+    column = Column("group", "category", np.array([f"group {each}" for each in group], object))
+    fold = fold_of(histories_of(lists, values), [[0]] * len(lists), items=40, columns=(column,))
+    content = {"encoders": {"group": {"name": "category"}}}
+    training = {"epochs": 15, "learning_rate": 0.01, "weight_decay": 0.01, "loss": {"name": "squared_error"}}
+    choice = Choice(name="adaptive_mlp", params={"content": content, "training": training})
+    prepared = prepare(choice, replace(fold, capabilities=fold.capabilities | {"cold_users"}), REGISTRY, seed=1)
+    for _ in learn(prepared, fold.train):
+        pass
+    told = Requests(np.array([ABSENT], np.int32), histories_of([[0, 1]], [[5.0, 1.0]]))
+    new = prepared.serving.scores(told)[0, 36:]
+    assert new[0] > new[1] + 2.0
