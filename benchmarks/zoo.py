@@ -169,18 +169,22 @@ def measured(cell: Cell, data: Path, minutes: float, folder: Path) -> dict[str, 
     }
 
 
-def tried(setup: Setup, folder: Path, deadline: float, fold: Fold | None = None) -> tuple[TrialResult, bool]:
-    """The model's default configuration as a trial, and whether its time was up before its end.
+def tried(
+    setup: Setup, folder: Path, deadline: float, fold: Fold | None = None, configuration: Choice | None = None
+) -> tuple[TrialResult, bool]:
+    """A configuration, or the model's default, as a trial, and whether its time was up before its end.
 
     It is judged on the validation, or on the holdout of `fold`.
     """
     plan = setup.plan
-    ((_, usual),) = defaults(setup.space)
+    if configuration is None:
+        ((_, usual),) = defaults(setup.space)
+        configuration = read(setup.space, usual)
     trial = TrialPlan(
         number=0,
         root=0,
         folder=str(folder / "trials" / "0"),
-        configuration=read(setup.space, usual),
+        configuration=configuration,
         seed=plan.seed,
         scenario=plan.scenario,
         objective=plan.aim,

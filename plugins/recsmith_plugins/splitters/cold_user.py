@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from recsmith.contracts.config import Config
 from recsmith.contracts.data import TEST, TEST_SUPPORT, TRAIN, VALID, VALID_SUPPORT
+from recsmith.contracts.errors import PlanError
 from recsmith.contracts.hooks import hookimpl
 from recsmith.contracts.plugins import SplitterSpec
 
@@ -22,11 +23,15 @@ FEWEST = 3  # interactions of a user who is judged
 
 
 class ColdUserConfig(Config):
-    """Shares of the users who have enough interactions, and how many of theirs are known."""
+    """Shares of the users who have enough interactions, and how many of theirs are known.
+
+    `chosen` says who is new: drawn with the seed, or those who came last (test) and before them (valid).
+    """
 
     test: Annotated[float, Field(gt=0, lt=1)] = 0.1
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
     support: Annotated[int, Field(ge=1)] = 5  # k
+    chosen: Literal["random", "latest"] = "random"
 
     @model_validator(mode="after")
     def _leaves_training(self) -> Self:
@@ -36,16 +41,27 @@ class ColdUserConfig(Config):
 
 
 class ColdUser:
-    """Draws the new users with the seed; their support is their first k interactions, at random without an order."""
+    """Chooses the new users; their support is their first k interactions, at random without an order."""
 
     def __init__(self, config: ColdUserConfig) -> None:
         self.config = config
 
     def split(self, log: LogColumns, seed: int) -> npt.NDArray[np.int8]:
-        """Assign every interaction, [N]."""
+        """Assign every interaction, [N].
+
+        Raises:
+            PlanError: the latest users are wanted of a log without an order.
+        """
         counts = log.user_counts
         eligible = np.flatnonzero(counts >= max(FEWEST, self.config.support + 1))
-        drawn = np.random.default_rng(seed).permutation(eligible)
+        if self.config.chosen == "random":
+            drawn = np.random.default_rng(seed).permutation(eligible)
+        elif log.ordered:
+            came = np.full(len(counts), len(log.user))
+            np.minimum.at(came, log.user, np.arange(len(log.user)))
+            drawn = eligible[np.argsort(-came[eligible], kind="stable")]
+        else:
+            raise PlanError("split cold_user: chosen: latest needs an order (timestamps, or `order: rows`).")
         test = max(1, round(len(drawn) * self.config.test))
         valid = max(1, round(len(drawn) * self.config.valid)) if self.config.valid else 0
         role = np.full(len(counts), TRAIN, np.int8)

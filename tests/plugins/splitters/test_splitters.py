@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from recsmith.contracts.data import TEST, TEST_SUPPORT, TRAIN, UNUSED, VALID, VALID_SUPPORT, LogColumns
+from recsmith.contracts.errors import PlanError
 from recsmith_plugins.splitters.cold_item import ColdItem, ColdItemConfig
 from recsmith_plugins.splitters.cold_user import ColdUser, ColdUserConfig
 from recsmith_plugins.splitters.leave_last import LeaveLast, LeaveLastConfig
@@ -67,6 +68,15 @@ def test_cold_users_give_their_first_k():
     kinds = {tuple(assignment[user == u].tolist()) for u in range(20)}
     assert kinds == {(TRAIN,) * 6, (VALID_SUPPORT,) * 2 + (VALID,) * 4, (TEST_SUPPORT,) * 2 + (TEST,) * 4}
     assert [int((assignment == kind).sum()) for kind in (VALID, TEST)] == [8, 8]
+
+
+def test_the_latest_users_may_be_the_new_ones():
+    user = np.concatenate([np.tile(np.arange(start, start + 5), 6) for start in (0, 5, 10, 15)])
+    assignment = ColdUser(ColdUserConfig(support=2, test=0.25, valid=0.25, chosen="latest")).split(log(user), seed=0)
+    kinds = [{TRAIN}, {TRAIN}, {VALID, VALID_SUPPORT}, {TEST, TEST_SUPPORT}]
+    assert [set(assignment[user // 5 == group].tolist()) for group in range(4)] == kinds
+    with pytest.raises(PlanError, match="chosen: latest needs an order"):
+        ColdUser(ColdUserConfig(chosen="latest")).split(log(user, ordered=False), seed=0)
 
 
 def test_cold_items_are_held_out_whole():
