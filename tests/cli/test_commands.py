@@ -99,7 +99,7 @@ def test_doctor_tells_versions_and_plugins(recsmith):
         (["study", "run", "nowhere.csv", "--set", "model"], "write it as name=value"),
         (["study", "run", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
         (["study", "run", "nowhere.csv", "--time", "soon"], "'soon' is no duration"),
-        (["study", "run", "nowhere.csv", "--scenario", "streaming"], "is not built yet"),
+        (["study", "run", "nowhere.csv", "--scenario", "streamed"], "no value 'streamed'"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(recsmith, arguments, sentence, tmp_path, monkeypatch):

@@ -180,8 +180,10 @@ SPLITS = [
          study={"split": {"name": "cold_user"}}),
     Case("new items without an item table", {"log.csv": GOOD}, ("cold_item", "item_features"), error=PlanError,
          study={"scenario": "cold_item"}),
-    Case("a scenario without a usual split", {"log.csv": GOOD}, ("streaming", "split"), error=PlanError,
-         study={"scenario": "streaming"}),
+    Case("a stream without timestamps", {"log.csv": "user_id,item_id\na,b\nc,d\n"},
+         ("time_cut", "timestamps", "log.csv"), error=PlanError, study={"scenario": "streaming"}),
+    Case("another domain without domains", {"log.csv": GOOD}, ("cross_domain", "domains"), error=PlanError,
+         study={"scenario": "cross_domain"}),
 ]  # fmt: skip
 CASES = [*FILES, *VALUES, *TABLES, *SPLITS]
 

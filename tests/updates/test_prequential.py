@@ -13,6 +13,7 @@ from recsmith.study.study import run_study
 from recsmith.updates.judgement import Bench
 from recsmith.updates.prequential import prequential
 from recsmith.updates.settings import UpdateSettings
+from recsmith.updates.streaming import stream_study
 from recsmith.wiring.documents import Document
 from recsmith.wiring.plan import check_plan
 
@@ -86,3 +87,26 @@ def test_a_study_is_streamed_with_what_it_found_best(frame, tmp_path):
     learnt = {place for place, taken in seconds.items() if taken is not None}
     assert learnt == {(1, "never"), (2, "update"), (2, "retrain"), (3, "update"), (3, "retrain")}
     assert printed["update_against"]["retrain"]["gain"] == 0.0
+
+
+def test_the_scenario_streaming_judges_blocks_that_the_study_never_saw(frame, tmp_path):
+    """Oracle: the users of each block by pandas, of which the first is the half that the study learns from."""
+    frame.to_csv(tmp_path / "walk.csv", index=False)
+    named = {"user": "customer", "item": "thing", "timestamp": "when"}
+    plan = {
+        "data": {"source": str(tmp_path / "walk.csv"), "columns": named},
+        "scenario": "streaming",
+        "space": {"model": "item_knn"},
+        "budget": {"trials": 1},
+        "engine": "inline",
+    }
+    run_study(check_plan(Document("plan", plan)), tmp_path / "study")
+    found = stream_study(tmp_path / "study", UpdateSettings(), blocks=4)
+    ordered = frame.sort_values("when", kind="stable")
+    half = len(frame) - int((ordered["when"] >= ordered["when"].iloc[int(len(frame) * 0.5)]).sum())
+    edges = [half + (len(frame) - half) * part // 3 for part in range(4)]
+    for block in (1, 2, 3):
+        before = ordered[: edges[block]].groupby("customer").size()
+        within = ordered[edges[block - 1] : edges[block]]["customer"].unique()
+        (never,) = (each for each in found.blocks if (each.block, each.policy) == (block, "never"))
+        assert len(never.evaluation.user_num) == sum(before[user] > 1 for user in within)

@@ -52,7 +52,7 @@ def test_a_split_may_hold_its_parameters_beside_its_name(tmp_path, split):
         ("data: shop.csv\nbudget:\n  trial: 3\n", r"plan\.yaml:3: budget: no key 'trial'\. Did you mean 'trials'\?"),
         ("data: shop.csv\nbudget:\n  trials: 0\n", r"plan\.yaml:3: budget\.trials: .*greater than or equal to 1"),
         ("data: shop.csv\nbudget: {time: soon}\n", r"'soon' is no duration"),
-        ("data: shop.csv\nscenario: streaming\n", r"'streaming' is not built yet"),
+        ("data: shop.csv\nscenario: streamed\n", r"no value 'streamed'. Did you mean 'streaming'?"),
         ("seed: 3\n", r"data is missing"),
         ("- a list\n", r"the top level must be a mapping"),
         ("data: {source: a\n", r"plan\.yaml:\d+: not valid YAML"),
@@ -73,13 +73,6 @@ MISTAKES = [  # a plan, and what is said of it, up to the list of known names
     ),
     ("data: a\nengine:\n  name: ray\n  cpus: 2\n", "plan.yaml:4: engine: no key 'cpus'."),
     ("data: a\nscenario: nxt_item\n", "plan.yaml:2: scenario: no value 'nxt_item'. Did you mean 'next_item'?"),
-    (
-        "data: a\nscenario: streaming\n",
-        (
-            "plan.yaml:2: scenario: 'streaming' is not built yet. "
-            "Ready: next_item, rating, cold_user, cold_item, both_cold, cross_domain."
-        ),
-    ),
     ("data: a\nengine: rya\n", "plan.yaml:2: engine: no value 'rya'. Did you mean 'ray'?"),
     ("data: a\nengine:\n  name: inlin\n", "plan.yaml:3: engine.name: no value 'inlin'. Did you mean 'inline'?"),
     ("data:\n  source: a\n  reader: foldr\n", "plan.yaml:3: data.reader: no reader 'foldr'. Did you mean 'folder'?"),

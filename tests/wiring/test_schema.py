@@ -254,7 +254,6 @@ BAD_PLANS = [
     "data: a\nsplit: {name: leave_last, valid: '3'}",
     "data: a\nsplit: {name: leave_last, params: {valid: 3}, test: 1}",
     "data: a\nsplit: {valid: 3}",
-    "data: a\nscenario: streaming",
     "data: a\nscenario: next_itm",
     "data: a\nengine: rya",
     "data: a\nengine: {cpus_per_trial: 0}",

@@ -17,7 +17,8 @@ Space = Annotated[str, typer.Argument(help="A name in search_spaces/, or a YAML 
 Data = Annotated[str | None, typer.Option("--data", help="A log or a plan: keep what fits it.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="model.path=value, as for a study.")]
 ScenarioName = Annotated[
-    str, typer.Option("--scenario", help="next_item, rating, cold_user, cold_item, both_cold, cross_domain.")
+    str,
+    typer.Option("--scenario", help="next_item, rating, cold_user, cold_item, both_cold, cross_domain or streaming."),
 ]
 
 

@@ -26,7 +26,7 @@ def run(
     trials: Annotated[int | None, typer.Option(help="How many trials.")] = None,
     time: Annotated[str | None, typer.Option(help="How long in all: 90s, 10m, 2h.")] = None,
     scenario: Annotated[
-        str | None, typer.Option(help="next_item, rating, cold_user, cold_item, both_cold, cross_domain.")
+        str | None, typer.Option(help="next_item, rating, cold_user, cold_item, both_cold, cross_domain or streaming.")
     ] = None,
     space: Annotated[str | None, typer.Option(help="A name in search_spaces/, or a YAML file.")] = None,
     settings: Annotated[

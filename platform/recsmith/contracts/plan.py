@@ -11,9 +11,6 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.data import Role
 
 Scenario = Literal["next_item", "rating", "cold_user", "cold_item", "both_cold", "cross_domain", "streaming"]
-OPEN_SCENARIOS: tuple[Scenario, ...] = (
-    *("next_item", "rating", "cold_user", "cold_item", "both_cold", "cross_domain"),
-)
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from recsmith.data.coded import Dataset
     from recsmith.wiring.registry import Registry
 
-USUAL: dict[Scenario, str] = {  # the splitter of a scenario whose plan names none
-    "next_item": "leave_last",
-    "rating": "random_ratio",
-    "cold_user": "cold_user",
-    "cold_item": "cold_item",
-    "both_cold": "both_cold",
-    "cross_domain": "cross_domain",
+USUAL: dict[Scenario, Choice] = {  # the split of a scenario whose plan names none
+    "next_item": Choice(name="leave_last"),
+    "rating": Choice(name="random_ratio"),
+    "cold_user": Choice(name="cold_user"),
+    "cold_item": Choice(name="cold_item"),
+    "both_cold": Choice(name="both_cold"),
+    "cross_domain": Choice(name="cross_domain"),
+    "streaming": Choice(name="time_cut", params={"test": 0.5, "valid": 0.1}),
 }
 WITH_TABLE: tuple[Scenario, ...] = ("cold_item", "both_cold")  # their catalogue holds the items of the item table
 FEWEST = 3  # interactions of a user who is judged
@@ -103,7 +104,7 @@ def make_split(dataset: Dataset, plan: Plan, registry: Registry) -> Split:
         PlanError: the splitter does not make this scenario, lacks something in the log, or leaves no validation.
         DataError: after the rules nobody is left to be judged on valid or test.
     """
-    choice = plan.split or Choice(name=_usual(plan.scenario))
+    choice = plan.split or USUAL[plan.scenario]
     spec: SplitterSpec = registry.spec("splitters", choice.name)
     _refuse_unfit(spec, plan.scenario, dataset)
     settings = registry.config("splitters", choice)
@@ -125,12 +126,6 @@ def make_split(dataset: Dataset, plan: Plan, registry: Registry) -> Split:
         splitter=Choice(name=choice.name, params=settings.model_dump()),
         judged=judged,
     )
-
-
-def _usual(scenario: Scenario) -> str:
-    if scenario not in USUAL:
-        raise PlanError(f"scenario {scenario}: no usual split is known. Name one: `split` in the plan.")
-    return USUAL[scenario]
 
 
 def _refuse_unfit(spec: SplitterSpec, scenario: Scenario, dataset: Dataset) -> None:

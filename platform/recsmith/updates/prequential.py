@@ -79,7 +79,7 @@ class _Standing:
 
 
 def prequential(
-    dataset: Dataset, configuration: Choice, bench: Bench, settings: UpdateSettings, *, blocks: int = 5
+    dataset: Dataset, configuration: Choice, bench: Bench, settings: UpdateSettings, *, blocks: int = 5, start: int = 0
 ) -> Iterator[BlockFigures]:
     """Judge the policies block by block: all that is asked of a user is the last interaction in the block.
 
@@ -93,13 +93,16 @@ def prequential(
         bench: what to judge by.
         settings: how an update learns.
         blocks: into how many blocks of equal size the log is cut.
+        start: as many of the first rows are the first block, whatever its size; 0: it is like the others.
 
     Raises:
         DataError: there are no timestamps, fewer than three blocks, or nobody is judged on one.
     """
     if dataset.timestamp is None or blocks < FEWEST:
         raise DataError(f"{dataset.source}: blocks over time need timestamps, and {FEWEST} blocks at least.")
-    number = np.arange(len(dataset)) * blocks // len(dataset)
+    row = np.arange(len(dataset))
+    later = (row - start) * (blocks - 1) // max(1, len(dataset) - start)
+    number = np.where(row < start, 0, later + 1) if start else row * blocks // len(dataset)
     standing: dict[Policy, _Standing] = {}
     for block in range(1, blocks):
         fold = _fold(dataset, number, block)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsmith.contracts.config import Choice
+from recsmith.contracts.data import TEST
 from recsmith.contracts.errors import UpdateError
 from recsmith.data.dataset import load_dataset
+from recsmith.data.split import USUAL
 from recsmith.records.study_result import read_study_result
 from recsmith.records.study_view import StudyView
 from recsmith.study.refit import candidates, chosen
@@ -22,8 +26,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from recsmith.contracts.artifact import Compared
+    from recsmith.contracts.plan import Plan
     from recsmith.contracts.results import TrialResult
+    from recsmith.data.coded import Dataset
     from recsmith.updates.settings import UpdateSettings
+    from recsmith.wiring.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,9 @@ def stream_study(
 ) -> Streamed:
     """Judge the policies on the log of a study, which is only read.
 
+    In the scenario streaming the first block is what the study has learnt from before its test, so that the blocks that
+    are judged had no say in its settings.
+
     Args:
         folder: the study's.
         settings: how an update learns.
@@ -66,10 +76,17 @@ def stream_study(
     bench = Bench(plan.aim, (), scenario, plan.mask_seen, registry, plan.seed)
     dataset = load_dataset(plan.data, registry, frame)
     try:
-        found = list(prequential(dataset, _as_learnt(result), bench, settings, blocks=blocks))
+        start = _before_the_test(dataset, plan, registry) if plan.scenario == "streaming" else 0
+        found = list(prequential(dataset, _as_learnt(result), bench, settings, blocks=blocks, start=start))
     except MemoryError as error:
         raise UpdateError(f"{folder}: {error}.") from error
     return Streamed(result.configuration.name, plan.aim, found, differences(found, bench))
+
+
+def _before_the_test(dataset: Dataset, plan: Plan, registry: Registry) -> int:
+    """How many of the first rows come before the first one of the test."""
+    splitter = registry.build("splitters", plan.split or USUAL[plan.scenario], registry.context())
+    return int(np.argmax(splitter.split(dataset.log, plan.seed) == TEST))
 
 
 def _as_learnt(result: TrialResult) -> Choice:

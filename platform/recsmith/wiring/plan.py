@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from recsmith.contracts.errors import PlanError, PluginError, unknown
-from recsmith.contracts.plan import OPEN_SCENARIOS, USUAL_MEMORY, Plan
+from recsmith.contracts.plan import USUAL_MEMORY, Plan
 from recsmith.wiring.documents import Document, as_json, parse_scalar, read_document
 from recsmith.wiring.names import check_names, check_plugins
 from recsmith.wiring.plugins import load_plugins
@@ -63,10 +63,6 @@ def check_plan(document: Document) -> Plan:
         plan = Plan.model_validate_json(as_json(document.content), strict=True)
     except ValidationError as error:
         raise PlanError(_sentence(document, error.errors()[0])) from error
-    if plan.scenario not in OPEN_SCENARIOS:
-        ready = ", ".join(OPEN_SCENARIOS)
-        sentence = f"scenario: {plan.scenario!r} is not built yet. Ready: {ready}."
-        raise PlanError(document.located(("scenario",), sentence))
     check_plugins(plan, document)
     try:
         registry = load_plugins(plan.plugins, plan.without).registry
@@ -148,7 +144,7 @@ def _sentence(document: Document, error: ErrorDetails) -> str:
         sentence = unknown("key", str(last), model.model_fields)
         return document.located(key, f"{above}: {sentence}" if above else sentence)
     if error["type"] == "literal_error":
-        choices = OPEN_SCENARIOS if key == ("scenario",) else _choices(_annotation(error["loc"]))
+        choices = _choices(_annotation(error["loc"]))
         return document.located(key, f"{name}: {unknown('value', str(error['input']), choices)}")
     reason = error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     given = "" if error["type"] == "value_error" else f" (given: {error['input']!r})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, BeforeValidator
 
-from recsmith.contracts.plan import OPEN_SCENARIOS, Budget, Columns, DataPlan, Engine, Filter, Plan, duration
+from recsmith.contracts.plan import Budget, Columns, DataPlan, Engine, Filter, Plan, duration
 from recsmith.wiring.remarks import remarks
 from recsmith.wiring.schema import DIALECT, mapping, space_content
 from recsmith.wiring.settings import Schema, without_titles
@@ -49,7 +49,6 @@ def plan_schema(
     plugin = {"type": "array", "items": {"enum": sorted(set(plugins))}}
     _may_be(data["reader"], {"enum": [*registry.specs["readers"], None]})
     _may_be(plan["data"], {"type": "string"}, {"$ref": "#/$defs/DataPlan"})
-    _may_be(plan["scenario"], {"enum": list(OPEN_SCENARIOS)})
     _may_be(plan["split"], *splits, _NULL)
     _may_be(plan["objective"], {"$ref": "#/$defs/metric"}, _NULL)
     _may_be(plan["metrics"], {"type": "array", "items": {"$ref": "#/$defs/metric"}})

@@ -38,6 +38,7 @@ SCENARIO_NEEDS: dict[Scenario, frozenset[str]] = {
     "cold_item": frozenset({"ranking", "new_items"}),
     "both_cold": frozenset({"ranking", "new_users", "new_items"}),
     "cross_domain": frozenset({"ranking"}),
+    "streaming": frozenset({"ranking"}),
 }
 
 BROKEN = "quarantined"  # how the reason of a plugin begins that was not left out on purpose

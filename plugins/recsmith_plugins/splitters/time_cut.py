@@ -88,6 +88,6 @@ def provide_splitters() -> list[SplitterSpec]:
             config=TimeCutConfig,
             build=build,
             needs=frozenset({"timestamps"}),
-            scenarios=frozenset({"next_item", "rating"}),
+            scenarios=frozenset({"next_item", "rating", "streaming"}),
         )
     ]
