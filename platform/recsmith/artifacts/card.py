@@ -27,6 +27,11 @@ def model_card(manifest: Manifest) -> str:
         for name, figure in sorted(facts.metrics.items())
     )
     seen = "seen items are left out" if facts.mask_seen else "seen items may be recommended again"
+    among = (
+        ""
+        if facts.domain is None
+        else f"\nItems of the domain {facts.domain!r} are recommended, whatever is known of a user."
+    )
     return f"""\
 # {facts.study}
 
@@ -36,7 +41,7 @@ Scenario {facts.scenario}, chosen by {facts.objective}; {seen}.
 ## Data
 
 {manifest.users:,} users, {manifest.items:,} items, {manifest.interactions:,} interactions learnt from.
-Data fingerprint `{facts.data_fingerprint}`, split {facts.split} with hash `{facts.split_hash}`.
+Data fingerprint `{facts.data_fingerprint}`, split {facts.split} with hash `{facts.split_hash}`.{among}
 
 ## Figures on test
 

@@ -71,6 +71,7 @@ class ArtifactFacts(Result):
     trial: int | None = None  # number in the study; None for an ensemble
     scenario: Scenario = "next_item"
     mask_seen: bool = True
+    domain: str | None = None  # the one that is recommended from, where not all are
     objective: str
     metrics: dict[str, Figure]  # on test, with their intervals
     split: str  # name of the splitter

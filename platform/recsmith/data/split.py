@@ -95,6 +95,7 @@ class Split:
     hash: str  # over all rows
     splitter: Choice
     judged: dict[str, int]  # users judged on "valid" and on "test"
+    domain: str | None = None  # the target domain, in the scenario cross_domain
 
 
 def make_split(dataset: Dataset, plan: Plan, registry: Registry) -> Split:
@@ -125,6 +126,7 @@ def make_split(dataset: Dataset, plan: Plan, registry: Registry) -> Split:
         hash=named,
         splitter=Choice(name=choice.name, params=settings.model_dump()),
         judged=judged,
+        domain=domain,
     )
 
 

@@ -127,6 +127,7 @@ def save(
         trial=result.number,
         scenario=plan.scenario,
         mask_seen=plan.mask_seen,
+        domain=setup.split.domain,
         objective=plan.aim,
         metrics=test,
         split=setup.split.splitter.name,
