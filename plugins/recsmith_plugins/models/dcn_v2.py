@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 
 from recsmith.contracts.config import Choice, Config
 from recsmith.contracts.content import ItemContent, UserContent
@@ -36,7 +37,7 @@ class DCNv2Config(Config):
 
     dim: Annotated[int, Int(8, 64, log=True)] = 32  # D
     crosses: Annotated[int, Int(1, 4)] = 2
-    rank: Annotated[int, Categorical((0, 8, 16, 32))] = 0
+    rank: Annotated[int, Categorical((0, 8, 16, 32))] = 16
     structure: Annotated[str, Categorical(("parallel", "stacked"))] = "parallel"
     deep: DeepConfig = DeepConfig()
     fields: FieldsConfig = FieldsConfig()
@@ -48,25 +49,36 @@ class DCNv2Config(Config):
 
 
 class Cross(nn.Module):
-    """x' = x0 * (W x + b) + x; with a rank W is a product of two thin matrices (Wang et al., equations 1 and 2)."""
+    """x' = x0 * (W x + b) + x; with a rank W is a product of two thin matrices (Wang et al., equations 1 and 2).
+
+    The inner product is that with W, or with the second of the thin matrices.
+    """
 
     def __init__(self, width: int, rank: int) -> None:
         super().__init__()
-        thin = [nn.Linear(width, rank, bias=False), nn.Linear(rank, width)] if rank else []
-        self.linear = nn.Sequential(*thin) if rank else nn.Linear(width, width)
+        self.inner = nn.Linear(width, rank or width, bias=not rank)
+        self.outer = nn.Linear(rank, width) if rank else nn.Identity()
 
-    def forward(self, first: Tensor, x: Tensor) -> Tensor:
-        """x0 and x [..., M] -> [..., M]."""
-        crossed: Tensor = first * self.linear(x) + x
+    def forward(self, first: Tensor, x: Tensor, inner: Tensor | None = None) -> Tensor:
+        """x0 and x [..., M] -> [..., M]; `inner` is the inner product with x, where it is known already."""
+        crossed: Tensor = first * self.outer(self.inner(x) if inner is None else inner) + x
         return crossed
+
+    def of_users(self, fields: Tensor) -> Tensor:
+        """What users' fields [n, U'], the first of x0, give to its inner product; that of items adds the rest."""
+        return linear(fields, self.inner.weight[:, : fields.shape[1]], self.inner.bias)
+
+    def of_items(self, fields: Tensor) -> Tensor:
+        """The same of items' fields [n, I'], the last of x0."""
+        return linear(fields, self.inner.weight[:, -fields.shape[1] :])
 
 
 class DCNv2(nn.Module):
     """Cross layers and a perceptron over all fields side by side, x0 [M].
 
     Differs from the paper: recent items are a field, columns of any encoder are one each; a low-rank layer has one pair
-    of matrices, no mixture of experts; it learns by ranking losses too. Nothing decomposes but the perceptron's first
-    layer, so pairs are dear: M numbers a layer. Memory: see `FieldModel`, V = D.
+    of matrices, no mixture of experts; it learns by ranking losses too. Only the first layers' inner products
+    decompose, so pairs are dear: M numbers a layer. Memory: see `FieldModel`, V = D.
     """
 
     def __init__(self, config: DCNv2Config, context: BuildContext) -> None:
@@ -75,39 +87,47 @@ class DCNv2(nn.Module):
         self.users = user_fields(config.fields, context, D)
         self.items = item_fields(config.fields, context, D)
         self.split = self.users.count * D
-        width = self.split + self.items.count * D  # M
-        self.stacked = config.structure == "stacked"
-        self.crosses = nn.ModuleList([Cross(width, config.rank) for _ in range(config.crosses)])
-        self.out = None if self.stacked else nn.Linear(width, 1, bias=False)
-        self.perceptron = Perceptron(config.deep, self.split, width - self.split)
+        self.width = self.split + self.items.count * D  # M
+        self.cross = Cross(self.width, config.rank)  # the first one, whose inner product decomposes
+        self.crosses = nn.ModuleList([Cross(self.width, config.rank) for _ in range(config.crosses - 1)])
+        self.out = nn.Linear(self.width, 1, bias=False) if config.structure == "parallel" else None
+        self.perceptron = Perceptron(config.deep, self.split, self.width - self.split)
         self.products = 0
-        self.cells = _cells(config, width)
+        self.cells = _cells(config, self.width)
 
     def user(self, rows: Rows) -> Half:
         """The users' fields."""
-        vectors = self.users(rows)
-        return Half.of(vectors, deep=vectors.flatten(1))
+        fields = self.users(rows).flatten(1)
+        return Half.of(
+            fields, deep=torch.cat([fields, self.cross.of_users(fields), self.perceptron.user(fields)], dim=1)
+        )
 
     def item(self, rows: Rows) -> Half:
         """The items' fields."""
-        vectors = self.items(rows)
-        return Half.of(vectors, deep=vectors.flatten(1))
+        fields = self.items(rows).flatten(1)
+        return Half.of(
+            fields, deep=torch.cat([fields, self.cross.of_items(fields), self.perceptron.item(fields)], dim=1)
+        )
 
     def deep(self, users: Tensor, items: Tensor) -> Tensor:
         """The logits of pairs."""
-        pairs = users[..., :1] + items[..., :1]  # of the shape that both are broadcast to
-        first = torch.cat([users.expand(*pairs.shape[:-1], -1), items.expand(*pairs.shape[:-1], -1)], dim=-1)
-        x = first
+        sizes = [self.cross.inner.out_features, self.perceptron.user.out_features]
+        user, *from_user = torch.split(users, [self.split, *sizes], dim=-1)
+        item, *from_item = torch.split(items, [self.width - self.split, *sizes], dim=-1)
+        inner = from_user[0] + from_item[0]
+        shape = inner.shape[:-1]
+        first = torch.cat([user.expand(*shape, -1), item.expand(*shape, -1)], dim=-1)
+        x = self.cross(first, first, inner)
         for cross in self.crosses:
             x = cross(first, x)
         if self.out is not None:
             crossed: Tensor = self.out(x).squeeze(-1)
-            return crossed + self._perceptron(users, items)
-        return self._perceptron(x[..., : self.split], x[..., self.split :])
-
-    def _perceptron(self, users: Tensor, items: Tensor) -> Tensor:
-        logits: Tensor = self.perceptron(self.perceptron.user(users), self.perceptron.item(items))
-        return logits
+            beside: Tensor = self.perceptron(from_user[1], from_item[1])
+            return crossed + beside
+        above: Tensor = self.perceptron(
+            self.perceptron.user(x[..., : self.split]), self.perceptron.item(x[..., self.split :])
+        )
+        return above
 
 
 def _cells(config: DCNv2Config, width: int) -> int:
@@ -123,7 +143,8 @@ def memory(config: DCNv2Config, sizes: Sizes) -> float:
     """Bytes at most: see `FieldModel`."""
     width = 8 * config.dim
     weights = weights_of(config.deep, width) + config.crosses * width * (2 * config.rank or width)
-    return peak_bytes(Footprint(config.dim, width // 2, weights, _cells(config, width)), config, sizes)
+    queries = width // 2 + (config.rank or width) + config.deep.width
+    return peak_bytes(Footprint(config.dim, queries, weights, _cells(config, width)), config, sizes)
 
 
 @hookimpl

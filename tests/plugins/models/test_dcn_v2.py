@@ -21,15 +21,15 @@ def test_a_cross_layer_makes_the_product_of_two_chosen_numbers():
     """With W that picks number 2 for number 0, x' holds x0 x2 explicitly; two layers give the third degree."""
     layer = Cross(3, rank=0)
     with torch.no_grad():
-        layer.linear.weight.zero_()
-        layer.linear.bias.zero_()
-        layer.linear.weight[0, 2] = 1.0
+        layer.inner.weight.zero_()
+        layer.inner.bias.zero_()
+        layer.inner.weight[0, 2] = 1.0
     x = torch.tensor([[2.0, 3.0, 5.0]])
     once = layer(x, x)
     assert once.tolist() == [[2.0 * 5.0 + 2.0, 3.0, 5.0]]
     with torch.no_grad():
-        layer.linear.weight.zero_()
-        layer.linear.weight[1, 0] = 1.0
+        layer.inner.weight.zero_()
+        layer.inner.weight[1, 0] = 1.0
     assert layer(x, once).tolist() == [[12.0, 3.0 * 12.0 + 3.0, 5.0]]
 
 
@@ -58,11 +58,11 @@ def test_scores_are_those_of_the_papers_equations(registry, structure, rank):
     users, items = of["users.ids.weight"], of["items.ids.weight"][taken]
     first = np.concatenate([np.repeat(users, len(items), 0), np.tile(items, (len(users), 1))], axis=1)
     x = first
-    for layer in ("crosses.0.linear", "crosses.1.linear"):
+    for layer in ("cross", "crosses.0"):
         if rank:
-            crossed = x @ (of[f"{layer}.1.weight"] @ of[f"{layer}.0.weight"]).T + of[f"{layer}.1.bias"]
+            crossed = x @ (of[f"{layer}.outer.weight"] @ of[f"{layer}.inner.weight"]).T + of[f"{layer}.outer.bias"]
         else:
-            crossed = x @ of[f"{layer}.weight"].T + of[f"{layer}.bias"]
+            crossed = x @ of[f"{layer}.inner.weight"].T + of[f"{layer}.inner.bias"]
         x = first * crossed + x
     weight = np.concatenate([of["perceptron.user.weight"], of["perceptron.item.weight"]], axis=1)
     below = x if structure == "stacked" else first
