@@ -102,7 +102,7 @@ def test_a_setting_that_no_plan_has_is_refused(newer):
 
 
 def test_how_the_log_was_read_leaves_nothing_to_guess(old):
-    assert old[1] == Reading(columns=Columns(**NAMED, event="none"))
+    assert old[1] == Reading(columns=Columns(**NAMED, event="none", domain="none"))
 
 
 def test_without_moments_new_rows_stand_behind_the_old(registry, read):
