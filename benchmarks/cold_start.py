@@ -11,8 +11,9 @@ validation for as many.
 
 With --search every method is tuned first: a study of 20 trials (3 minutes at most) of ml-100k, split by a seed of its
 own, judged on validation users of whom five interactions are known. The best settings stand in
-docs/benchmarks/cold_start_settings.json and serve for all logs, populations and seeds; a method without any has its
-defaults.
+docs/benchmarks/cold_start_settings.json and serve for all logs, populations and seeds, for other columns with the
+defaults of these; a method without any has its defaults. Users who are judged may have had a say in the settings, which
+are alike for all seeds; the models are learnt without them.
 
 What is done stands in docs/benchmarks/cold_start.jsonl, one line for each log, population, task, method and seed, and
 is skipped; docs/benchmarks/cold_start.md is made from it. A line holds the figures at every k, and each user's at k = 5
@@ -41,6 +42,7 @@ from recsmith.contracts.config import Choice
 from recsmith.contracts.plan import Budget, DataPlan, Engine, Plan
 from recsmith.evaluation.judge import judge
 from recsmith.evaluation.shots import FirstShots
+from recsmith.search.carry import carry
 from recsmith.search.threads import threads_for
 from recsmith.study.refit import learn_again
 from recsmith.study.setup import Setup, set_up
@@ -118,7 +120,7 @@ def measured(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     setup = set_up(plan_of(cell, data), load_plugins().registry, folder=folder)
     deadline = time.monotonic() + 60 * MINUTES * SEARCH_SHARE
     tuned = known_settings().get(f"{cell.task}/{cell.method}")
-    configuration = None if tuned is None else Choice(**tuned["configuration"])
+    configuration = None if tuned is None else carry(setup.space, Choice(**tuned["configuration"])).configuration
     best, cut = tried(setup, folder, deadline, told_five(setup.split.search), configuration)
     setup.split.sealed.release("the epochs are chosen")
     fold = setup.split.sealed.open()

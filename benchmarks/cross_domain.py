@@ -7,8 +7,8 @@ categories, target: the largest). Of the target domain's interactions but the te
 --cold the test is everything that so many of the shared users did there, else everybody's last interaction. Every
 model learns at its defaults, its epochs chosen on the validation, once from all domains and once from the target domain
 alone, on the same split; both are judged on the same requests, over the items of the target domain that somebody took.
-Who has no history in the target domain is recommended the most popular by models of that domain alone. A seed draws the
-split and starts the models.
+Who has no history in the target domain is recommended the most popular by models of that domain alone, on the test; on
+the validation, where models and epochs are chosen, by nobody. A seed draws the split and starts the models.
 
 Printed are NDCG@10 on validation and test, and the gain by transfer: of each model against itself, and of the transfer
 that is best on the validation against the best of the target alone. A user's mean over the seeds is one value; the

@@ -52,7 +52,9 @@ def test_the_artifact_recommends_from_the_target_domain_to_those_who_only_read(a
     verify(path)
     recommender = load_artifact(path)
     assert recommender.manifest.facts.domain == "films"
-    assert "Items of the domain 'films' are recommended" in (path / "README.md").read_text()
+    card = (path / "README.md").read_text()
+    assert "Items of the domain 'films' are recommended" in card
+    assert "recsmith update" not in card  # it would be refused
     known, new, nobody = recommender.recommend(
         ["u5", None, None], histories=[None, ["books/2", "books/6", "books/10"], None], k=8
     )

@@ -27,11 +27,10 @@ def model_card(manifest: Manifest) -> str:
         for name, figure in sorted(facts.metrics.items())
     )
     seen = "seen items are left out" if facts.mask_seen else "seen items may be recommended again"
-    among = (
-        ""
-        if facts.domain is None
-        else f"\nItems of the domain {facts.domain!r} are recommended, whatever is known of a user."
-    )
+    among, limits = "", LIMITS
+    if facts.domain is not None:
+        among = f"\nItems of the domain {facts.domain!r} are recommended, whatever is known of a user."
+        limits = LIMITS.replace(ANEW, "train anew to add items")  # an update does not know of domains
     return f"""\
 # {facts.study}
 
@@ -57,7 +56,7 @@ Data fingerprint `{facts.data_fingerprint}`, split {facts.split} with hash `{fac
 {_update(facts)}
 ## Limits
 
-{LIMITS}
+{limits}
 """
 
 
